@@ -1,0 +1,55 @@
+"""The only door to time and chance.
+
+Whatever depends on the time of day, on waiting or on luck takes a `Clock`, so
+that a test can drive it. Wall time is in whole milliseconds since 1970 and is
+used for what people read and for what is stored; waits run on monotonic time,
+because the wall clock may be set back under a running service.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Protocol
+
+import anyio
+
+
+class Clock(Protocol):
+    """Time and chance."""
+
+    def now(self) -> int:
+        """Wall time in milliseconds since 1970, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back; the zero means nothing."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the monotonic clock."""
+        ...
+
+    def jitter(self) -> float:
+        """Return a random number in [0, 1)."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock and Python's generator."""
+
+    def now(self) -> int:
+        """Wall time in milliseconds since 1970, UTC."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the monotonic clock."""
+        await anyio.sleep(seconds)
+
+    def jitter(self) -> float:
+        """Return a random number in [0, 1)."""
+        return random.random()  # noqa: S311 - spreads retries out; nothing secret depends on it

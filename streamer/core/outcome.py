@@ -1,0 +1,68 @@
+"""What a destination said of an event.
+
+A destination never raises to say that it did not take an event: it returns
+one outcome per event, in the order of the batch. An exception out of a
+destination is a bug of ours and is treated as *deferred*.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+DETAIL_CHARACTERS_MAX = 500
+"""Enough of an answer to act on; a destination's error page is not our log."""
+
+
+class Verdict(enum.Enum):
+    """The four things that can be said of an event."""
+
+    ACCEPTED = "accepted"
+    """The destination took responsibility for the event."""
+    DEFERRED = "deferred"
+    """Not now: send the same event again later."""
+    REJECTED = "rejected"
+    """Never: this event cannot be taken."""
+    HELD = "held"
+    """The destination refuses us altogether (credentials, a deleted endpoint)."""
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """One event's outcome, with what an operator needs to act on it."""
+
+    verdict: Verdict
+    reason: str = ""
+    """A short stable code such as ``http_503`` or ``timeout``; empty when accepted."""
+    detail: str = ""
+    """A sentence for the operator; never a body, an address or a secret."""
+    retry_after_seconds: float | None = None
+    """The wait that the destination asked for, when it asked for one."""
+    receipt: str | None = None
+    """The destination's own mark for what it accepted, kept in the ledger."""
+    whole: bool = False
+    """A rejection said of the batch as a whole: the culprit is still to be found by halving."""
+
+
+ACCEPTED = Outcome(Verdict.ACCEPTED)
+
+
+def deferred(reason: str, detail: str = "", *, retry_after_seconds: float | None = None) -> Outcome:
+    """Say that an event is to be sent again later."""
+    return Outcome(
+        Verdict.DEFERRED, reason, _cut(detail), retry_after_seconds=retry_after_seconds
+    )
+
+
+def rejected(reason: str, detail: str = "", *, whole: bool = False) -> Outcome:
+    """Say that an event can never be taken; ``whole`` when said of the batch, not of the event."""
+    return Outcome(Verdict.REJECTED, reason, _cut(detail), whole=whole)
+
+
+def held(reason: str, detail: str = "") -> Outcome:
+    """Say that the destination refuses us altogether."""
+    return Outcome(Verdict.HELD, reason, _cut(detail))
+
+
+def _cut(detail: str) -> str:
+    return detail if len(detail) <= DETAIL_CHARACTERS_MAX else detail[: DETAIL_CHARACTERS_MAX - 1] + "…"
