@@ -1,0 +1,201 @@
+"""Cursors: how far each destination is, lane by lane, and how it is doing.
+
+A row is changed in two ways. The drain that owns it settles a batch, and an
+operator moves it. Each row has a generation; an operator's change raises it,
+and a settlement is refused when the generation is not the one that the drain
+read. So a batch in flight never overwrites what an operator did meanwhile.
+
+An event is settled for a destination when any cursor of it has passed it,
+whatever the number of lanes at the time: cursors of an earlier lane count
+stay as *floors* until the present ones have all passed them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from streamer.core.settlement import Progress
+from streamer.store.outbox import Lane
+from streamer.store.sqlite import Connection
+
+
+class CursorState(msgspec.Struct, frozen=True):
+    """What of a drain's state outlives the process."""
+
+    state: str = "ready"
+    attempt: int = 0
+    first_deferred_at: int | None = None
+    next_attempt_at: int | None = None
+    last_error: str = ""
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """One row of ``cursors``."""
+
+    id: int
+    destination: str
+    replay_id: int
+    lane: Lane
+    generation: int
+    progress: Progress
+    state: CursorState
+    moved_at: int
+
+    def has_settled(self, position: int, lane_key: int) -> bool:
+        """Tell whether this cursor has passed an event, which must be of its lane."""
+        return lane_key % self.lane.lanes == self.lane.lane and (
+            position <= self.progress.position or position in self.progress.ahead
+        )
+
+
+_COLUMNS = (
+    "id, destination, replay_id, lanes, lane, generation, position, ahead, state, attempt,"
+    " first_deferred_at, next_attempt_at, last_error, moved_at"
+)
+_ADD = """
+INSERT INTO cursors (destination, replay_id, lanes, lane, position, moved_at)
+VALUES (?, ?, ?, ?, ?, ?)
+"""
+_SAVE = """
+UPDATE cursors SET position = ?, ahead = ?, state = ?, attempt = ?, first_deferred_at = ?,
+                   next_attempt_at = ?, last_error = ?,
+                   last_error_at = CASE WHEN ? IS NULL THEN last_error_at ELSE ? END, moved_at = ?
+WHERE id = ? AND generation = ?
+"""
+
+
+def load(db: Connection, destination: str, *, replay_id: int = 0) -> list[Cursor]:
+    """Return a destination's cursors, or those of one of its replays."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM cursors WHERE destination = ? AND replay_id = ?"
+        " ORDER BY lanes, lane",
+        (destination, replay_id),
+    )
+    return [_cursor(row) for row in rows]
+
+
+def load_all(db: Connection) -> list[Cursor]:
+    """Return every cursor there is."""
+    return [_cursor(row) for row in db.execute(f"SELECT {_COLUMNS} FROM cursors")]
+
+
+def _cursor(row: Sequence[object]) -> Cursor:
+    (cursor_id, destination, replay_id, lanes, lane, generation, position, ahead, *rest) = row
+    state, attempt, first_deferred_at, next_attempt_at, last_error, moved_at = rest
+    return msgspec.convert(
+        {
+            "id": cursor_id,
+            "destination": destination,
+            "replay_id": replay_id,
+            "lane": {"lanes": lanes, "lane": lane},
+            "generation": generation,
+            "progress": {"position": position, "ahead": json.loads(str(ahead))},
+            "state": {
+                "state": state,
+                "attempt": attempt,
+                "first_deferred_at": first_deferred_at,
+                "next_attempt_at": next_attempt_at,
+                "last_error": last_error or "",
+            },
+            "moved_at": moved_at,
+        },
+        Cursor,
+    )
+
+
+def add(
+    db: Connection, destination: str, lane: Lane, position: int, *, now: int, replay_id: int = 0
+) -> None:
+    """Begin a cursor behind ``position``."""
+    db.execute(_ADD, (destination, replay_id, lane.lanes, lane.lane, position, now))
+
+
+def save(
+    db: Connection,
+    cursor_id: int,
+    generation: int,
+    *,
+    progress: Progress,
+    state: CursorState,
+    now: int,
+) -> bool:
+    """Store where a cursor stands; False when an operator has changed it meanwhile."""
+    error = state.last_error or None
+    changed = db.execute(
+        _SAVE,
+        (
+            progress.position,
+            json.dumps(sorted(progress.ahead)),
+            state.state,
+            state.attempt,
+            state.first_deferred_at,
+            state.next_attempt_at,
+            error,
+            error,
+            now,
+            now,
+            cursor_id,
+            generation,
+        ),
+    )
+    return changed.rowcount == 1
+
+
+def move(db: Connection, destination: str, position: int, *, now: int) -> None:
+    """Put all lanes of a destination behind ``position``, as an operator's act.
+
+    Floors are dropped: they would call settled what is to be sent again.
+    """
+    db.execute(
+        "DELETE FROM cursors WHERE destination = ? AND replay_id = 0 AND lanes <>"
+        " (SELECT lanes FROM destinations WHERE name = ?)",
+        (destination, destination),
+    )
+    db.execute(
+        "UPDATE cursors SET position = ?, ahead = '[]', generation = generation + 1,"
+        " state = 'ready', attempt = 0, first_deferred_at = NULL, next_attempt_at = NULL,"
+        " moved_at = ? WHERE destination = ? AND replay_id = 0",
+        (position, now, destination),
+    )
+
+
+def drop(db: Connection, destination: str, *, replay_id: int | None = None) -> None:
+    """Delete a destination's cursors: all of them, or those of one replay."""
+    if replay_id is None:
+        db.execute("DELETE FROM cursors WHERE destination = ?", (destination,))
+    else:
+        db.execute(
+            "DELETE FROM cursors WHERE destination = ? AND replay_id = ?", (destination, replay_id)
+        )
+
+
+def drop_passed_floors(db: Connection, destination: str, lanes: int) -> int:
+    """Delete the cursors of earlier lane counts that every present one has passed."""
+    live = [at for at in load(db, destination) if at.lane.lanes == lanes]
+    if not live:
+        return 0
+    slowest = min(cursor.progress.position for cursor in live)
+    passed = [
+        floor.id
+        for floor in load(db, destination)
+        if floor.lane.lanes != lanes
+        and max(floor.progress.position, *floor.progress.ahead, 0) <= slowest
+    ]
+    db.executemany("DELETE FROM cursors WHERE id = ?", [(floor,) for floor in passed])
+    return len(passed)
+
+
+def settled_everywhere(db: Connection) -> int | None:
+    """Return the position up to which every cursor has settled; None when there is no cursor.
+
+    A floor does not hold anything back: the present lanes are behind it.
+    """
+    row = db.execute(
+        "SELECT min(cursors.position) FROM cursors JOIN destinations"
+        " ON destinations.name = cursors.destination"
+        " WHERE replay_id > 0 OR cursors.lanes = destinations.lanes"
+    ).fetchone()
+    return None if row[0] is None else int(row[0])

@@ -1,0 +1,163 @@
+"""The destinations that the database knows, and how they begin, pause and are forgotten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from streamer.core.errors import UsageError
+from streamer.core.selection import Selection
+from streamer.store import cursors, facts, outbox
+from streamer.store.outbox import Lane
+from streamer.store.sqlite import Connection
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """A destination as the configuration has it."""
+
+    name: str
+    kind: str
+    lanes: int = 1
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    start: str | int = "earliest"
+    """``earliest``, ``now``, or a time of receipt in ms since 1970; only for a new destination."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """One row of ``destinations``."""
+
+    name: str
+    kind: str
+    configured: bool
+    paused_at: int | None
+    poked: int
+    mark: str | None
+    lanes: int
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    accepted: int
+    buried: int
+
+    @property
+    def selection(self) -> Selection:
+        """Which events the destination wants."""
+        return Selection(self.include, self.exclude)
+
+
+_DECLARE = """
+INSERT INTO destinations (name, kind, lanes, include, exclude) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET
+    mark = CASE WHEN kind = excluded.kind THEN mark END,
+    kind = excluded.kind, lanes = excluded.lanes, configured = 1,
+    include = excluded.include, exclude = excluded.exclude
+"""
+_COLUMNS = (
+    "name, kind, configured, paused_at, poked, mark, lanes, include, exclude, accepted, buried"
+)
+
+
+def declare(db: Connection, declared: Sequence[Declared], *, now: int) -> None:
+    """Make the database know what is configured; what is no longer configured keeps its cursors."""
+    db.execute("UPDATE destinations SET configured = 0")
+    for one in declared:
+        new = db.execute("SELECT 1 FROM destinations WHERE name = ?", (one.name,)).fetchone() is None
+        db.execute(
+            _DECLARE,
+            (one.name, one.kind, one.lanes, json.dumps(one.include), json.dumps(one.exclude)),
+        )
+        if new:
+            _begin(db, one, _start_position(db, one.start), now)
+        elif not any(at.lane.lanes == one.lanes for at in cursors.load(db, one.name)):
+            _begin(db, one, min(at.progress.position for at in cursors.load(db, one.name)), now)
+
+
+def _begin(db: Connection, one: Declared, position: int, now: int) -> None:
+    for lane in range(one.lanes):
+        cursors.add(db, one.name, Lane(one.lanes, lane), position, now=now)
+
+
+def _start_position(db: Connection, start: str | int) -> int:
+    if start == "earliest":
+        first = outbox.first_position(db)
+        return (outbox.last_position(db) if first is None else first - 1)
+    if start == "now":
+        return outbox.last_position(db)
+    row = db.execute(
+        "SELECT min(position) FROM outbox WHERE received_at >= ?", (int(start),)
+    ).fetchone()
+    return outbox.last_position(db) if row[0] is None else int(row[0]) - 1
+
+
+def load_all(db: Connection) -> list[Known]:
+    """Return every destination that the database knows, by name."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM destinations ORDER BY name")
+    return [_known(row) for row in rows]
+
+
+def load(db: Connection, name: str) -> Known:
+    """Return one destination; raises `UsageError` when there is none of that name."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM destinations WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        names = ", ".join(known.name for known in load_all(db)) or "none yet"
+        raise UsageError(f"there is no destination {name!r}", hint=f"Known here: {names}.")
+    return _known(row)
+
+
+def _known(row: Sequence[object]) -> Known:
+    fields = dict(zip(Known.__struct_fields__, row, strict=True))
+    fields["include"] = json.loads(str(fields["include"]))
+    fields["exclude"] = json.loads(str(fields["exclude"]))
+    fields["configured"] = bool(fields["configured"])
+    return msgspec.convert(fields, Known)
+
+
+def pause(db: Connection, name: str, *, now: int) -> None:
+    """Stop draining to a destination until it is resumed; survives a restart."""
+    load(db, name)
+    db.execute("UPDATE destinations SET paused_at = coalesce(paused_at, ?) WHERE name = ?",
+               (now, name))
+    facts.record_act(db, "pause", name, now=now)
+
+
+def resume(db: Connection, name: str, *, now: int) -> None:
+    """Drain again, and at once, even when the destination was waiting or held."""
+    load(db, name)
+    db.execute(
+        "UPDATE destinations SET paused_at = NULL, poked = poked + 1 WHERE name = ?", (name,)
+    )
+    facts.record_act(db, "resume", name, now=now)
+
+
+def forget(db: Connection, name: str, *, now: int) -> None:
+    """Drop a destination that is no longer configured, with its dead letters and replays.
+
+    Raises `UsageError` when it is configured: it would come back as a new one
+    at the next start and be sent everything again.
+    """
+    known = load(db, name)
+    if known.configured:
+        raise UsageError(
+            f"destination {name!r} is still in the configuration",
+            hint="Take it out, reload the service, and forget it then.",
+        )
+    cursors.drop(db, name)
+    for table in ("dead_letters", "replays", "ledger"):
+        db.execute(f"DELETE FROM {table} WHERE destination = ?", (name,))
+    db.execute("DELETE FROM destinations WHERE name = ?", (name,))
+    facts.record_act(db, "forget", name, now=now)
+
+
+def save_mark(db: Connection, name: str, mark: str) -> None:
+    """Store a destination's own progress."""
+    db.execute("UPDATE destinations SET mark = ? WHERE name = ?", (mark, name))
+
+
+def add_counts(db: Connection, name: str, *, accepted: int, buried: int) -> None:
+    """Add to a destination's counters."""
+    db.execute(
+        "UPDATE destinations SET accepted = accepted + ?, buried = buried + ? WHERE name = ?",
+        (accepted, buried, name),
+    )

@@ -1,0 +1,123 @@
+"""Brings a database to the schema that this program knows.
+
+Migrations are the numbered files of ``migrations/``, applied in order, each
+in one transaction together with its number in ``PRAGMA user_version``: a
+crash leaves the old schema or the new one, never something between. A
+database that holds events is copied before it is touched; a database of a
+later version is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from streamer.core.errors import StoreError
+from streamer.store import sqlite
+from streamer.store.sqlite import Connection
+
+COPIES_DIRECTORY = "copies"
+_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """One numbered file."""
+
+    number: int
+    name: str
+    sql: str
+
+
+def migrations_directory() -> Path:
+    """Find the files: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def load_migrations(directory: Path | None = None) -> list[Migration]:
+    """Read the files in order; a gap in the numbers, or an odd name, is a broken installation."""
+    found = []
+    for path in sorted((directory or migrations_directory()).glob("*.sql")):
+        name = _NAME.fullmatch(path.name)
+        if name is None or int(name[1]) != len(found) + 1:
+            raise StoreError(
+                f"the migrations are not numbered 0001, 0002, …: {path.name} is out of place",
+                hint="The installation is damaged: install streamer again.",
+            )
+        found.append(Migration(len(found) + 1, path.name, path.read_text(encoding="utf-8")))
+    if not found:
+        raise StoreError(
+            "the migrations are missing", hint="The installation is damaged: install it again."
+        )
+    return found
+
+
+def schema_version(db: Connection) -> int:
+    """Return the number of the last migration that was applied; 0 for an empty database."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def require_known_schema(db: Connection, migrations: list[Migration]) -> int:
+    """Return the database's version; refuse one that a later program has written."""
+    version = schema_version(db)
+    if version > len(migrations):
+        raise StoreError(
+            f"the database has schema {version}, this program knows {len(migrations)}",
+            hint="Install the newer streamer again, or go back to the copy that it made before it "
+            f"migrated (in {COPIES_DIRECTORY}/ of the data directory) with `streamer db restore`.",
+        )
+    return version
+
+
+def migrate(db: Connection, path: Path, *, now: int) -> list[Migration]:
+    """Apply what is missing, after copying a database that is in use; return what was applied."""
+    migrations = load_migrations()
+    version = require_known_schema(db, migrations)
+    pending = migrations[version:]
+    if pending and version > 0:
+        copy_before(db, path, version, now=now)
+    for migration in pending:
+        apply(db, migration)
+    return pending
+
+
+def apply(db: Connection, migration: Migration) -> None:
+    """Apply one migration and its number in one transaction."""
+    try:
+        db.executescript(
+            f"BEGIN IMMEDIATE;\n{migration.sql}\n"
+            f";PRAGMA user_version = {migration.number};\nCOMMIT;"
+        )
+    except sqlite.Error as error:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise sqlite.map_error(error) from error
+
+
+def copy_before(db: Connection, path: Path, version: int, *, now: int) -> Path:
+    """Write a whole copy of the database beside it, readable by its owner alone."""
+    directory = path.parent / COPIES_DIRECTORY
+    directory.mkdir(mode=0o700, exist_ok=True)
+    copy = directory / f"streamer-schema{version}-{now}.db"
+    copy.touch(mode=0o600)
+    try:
+        db.execute("VACUUM INTO ?", (str(copy),))
+    except sqlite.Error as error:
+        copy.unlink(missing_ok=True)
+        raise sqlite.map_error(error) from error
+    return copy
+
+
+def expire_copies(path: Path, *, older_than: int) -> list[Path]:
+    """Delete copies written before ``older_than`` (ms since 1970): they hold personal data."""
+    expired = [
+        copy
+        for copy in (path.parent / COPIES_DIRECTORY).glob("streamer-schema*.db")
+        if int(copy.stem.rsplit("-", 1)[-1]) < older_than
+    ]
+    for copy in expired:
+        copy.unlink(missing_ok=True)
+    return expired

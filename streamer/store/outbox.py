@@ -1,0 +1,207 @@
+"""The log: appending what arrived, and reading it back in order.
+
+Every function takes an open connection and runs inside the caller's
+transaction, if there is one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from streamer.core.event import Event, StoredEvent
+from streamer.core.limits import SCAN_EVENTS_MAX
+from streamer.core.samples import TEST_EVENT_ID
+from streamer.core.selection import Selection
+from streamer.store import quarantine, sources
+from streamer.store.arrival import Arrival, Kept, UnreadableCall
+from streamer.store.sqlite import Connection
+
+class Lane(msgspec.Struct, frozen=True):
+    """Which events of the outbox belong to one cursor."""
+
+    lanes: int = 1
+    lane: int = 0
+
+
+ONE_LANE = Lane()
+
+_FIND = "SELECT body FROM outbox WHERE event_id = ? AND source = ?"
+_INSERT = """
+INSERT INTO outbox (lane_key, received_at, occurred_at, object_type, metric, source, event_id, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_ADD_TOTALS = """
+UPDATE totals SET outbox_events = outbox_events + ?, outbox_bytes = outbox_bytes + ?
+"""
+_COLUMNS = (
+    "position, source, event_id, object_type, metric, occurred_at, received_at, lane_key, body"
+)
+
+
+def append(
+    db: Connection, arrivals: Sequence[Arrival], *, quarantine_bytes_max: int
+) -> list[Kept]:
+    """Store what arrived, in order; say for each what became of it.
+
+    An event whose (source, id) is stored already is looked up before the
+    INSERT, because a conflicting INSERT would burn a position.
+    """
+    kept: list[Kept] = []
+    tally = sources.Tally()
+    stored_events = stored_bytes = 0
+    for arrival in arrivals:
+        if isinstance(arrival, UnreadableCall):
+            quarantine.keep(db, arrival, bytes_max=quarantine_bytes_max)
+            outcome = Kept.QUARANTINED
+        else:
+            outcome = _append_event(db, arrival, quarantine_bytes_max)
+            if outcome is Kept.STORED:
+                stored_events += 1
+                stored_bytes += len(arrival.body)
+        kept.append(outcome)
+        tally.add(arrival, outcome)
+    if stored_events:
+        db.execute(_ADD_TOTALS, (stored_events, stored_bytes))
+    sources.add(db, tally)
+    return kept
+
+
+def _append_event(db: Connection, event: Event, quarantine_bytes_max: int) -> Kept:
+    found = db.execute(_FIND, (event.event_id, event.source)).fetchone()
+    if found is None:
+        db.execute(
+            _INSERT,
+            (
+                event.lane_key,
+                event.received_at,
+                event.occurred_at,
+                event.object_type,
+                event.metric,
+                event.source,
+                event.event_id,
+                event.body.decode(),
+            ),
+        )
+        return Kept.STORED
+    if event.event_id == TEST_EVENT_ID or _same_event(found[0].encode(), event.body):
+        return Kept.DUPLICATE
+    call = UnreadableCall(
+        source=event.source,
+        reason="id_conflict",
+        detail="this event id is stored already, with another body",
+        event_id=event.event_id,
+        received_at=event.received_at,
+        body=event.body,
+    )
+    quarantine.keep(db, call, bytes_max=quarantine_bytes_max)
+    return Kept.CONFLICT
+
+
+def _same_event(stored: bytes, received: bytes) -> bool:
+    """Tell whether two bodies say the same, even if a retry was written with other blanks."""
+    if stored == received:
+        return True
+    try:
+        return bool(json.loads(stored) == json.loads(received))
+    except ValueError:
+        return False
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """A piece of the outbox as one cursor sees it."""
+
+    events: tuple[StoredEvent, ...]
+    through: int
+    """Every event up to here was looked at; what is not in ``events`` does not concern the cursor."""
+    caught_up: bool
+    """There was nothing after ``through`` when it was read."""
+
+
+def read_after(
+    db: Connection,
+    position: int,
+    *,
+    selection: Selection,
+    lane: Lane = ONE_LANE,
+    until: int | None = None,
+    events_max: int,
+    bytes_max: int,
+) -> Scan:
+    """Read events behind ``position``, in order, at least one if there is any in reach.
+
+    At most ``SCAN_EVENTS_MAX`` rows are looked at, so that a filter that matches
+    nothing does not keep the connection busy for the length of the outbox.
+    """
+    condition, parameters = selection.sql_condition()
+    if lane.lanes == 1 and selection.takes_all:
+        end, caught_up = max(position, last_position(db) if until is None else until), True
+    else:
+        end, caught_up = _scan_end(db, position, until)
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE position > ? AND position <= ?"
+        f" AND lane_key % ? = ? AND {condition} ORDER BY position LIMIT ?",
+        (position, end, lane.lanes, lane.lane, *parameters, events_max),
+    )
+    events: list[StoredEvent] = []
+    total = 0
+    for row in rows:
+        event = _stored(row)
+        total += len(event.body)
+        if total > bytes_max and events:
+            return Scan(tuple(events), events[-1].position, caught_up=False)
+        events.append(event)
+    if len(events) == events_max:
+        last = events[-1].position
+        return Scan(tuple(events), last, caught_up=caught_up and last == end)
+    return Scan(tuple(events), end, caught_up)
+
+
+def _scan_end(db: Connection, position: int, until: int | None) -> tuple[int, bool]:
+    """Find the last position to look at, and whether it is the last there is."""
+    row = db.execute(
+        "SELECT max(position), count(*) FROM (SELECT position FROM outbox WHERE position > ?"
+        " AND position <= ? ORDER BY position LIMIT ?)",
+        (position, last_position(db) if until is None else until, SCAN_EVENTS_MAX),
+    ).fetchone()
+    end, rows = row
+    if rows < SCAN_EVENTS_MAX:
+        return max(position, until if until is not None else (end or 0)), True
+    return end, False
+
+
+def read_positions(db: Connection, positions: Sequence[int]) -> tuple[StoredEvent, ...]:
+    """Read the named events, in the order of their positions; those pruned are missing."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE position IN (SELECT value FROM json_each(?))"
+        " ORDER BY position",
+        (json.dumps(list(positions)),),
+    )
+    return tuple(_stored(row) for row in rows)
+
+
+def find(db: Connection, event_id: str) -> tuple[StoredEvent, ...]:
+    """Find an event by its id; several sources may use the same one."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM outbox WHERE event_id = ?", (event_id,))
+    return tuple(_stored(row) for row in rows)
+
+
+def _stored(row: tuple[object, ...]) -> StoredEvent:
+    *columns, body = row
+    assert isinstance(body, str)
+    return StoredEvent(*columns, body.encode())  # type: ignore[arg-type]  # STRICT columns
+
+
+def last_position(db: Connection) -> int:
+    """Return the position that was given last, whether or not its event is still there."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def first_position(db: Connection) -> int | None:
+    """Return the position of the oldest event, or None when the outbox is empty."""
+    row = db.execute("SELECT min(position) FROM outbox").fetchone()
+    return None if row[0] is None else int(row[0])
+

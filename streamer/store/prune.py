@@ -1,0 +1,111 @@
+"""Forgetting: what is settled everywhere and old enough, in steps that nobody notices.
+
+Retention counts from the later of two moments: when an event was received,
+and when the last destination settled it. The second is kept as marks
+("everything up to position P was settled by time T"), a row a minute instead
+of a column per event.
+"""
+
+from __future__ import annotations
+
+from streamer.store import cursors
+from streamer.store.sqlite import Connection
+
+MARK_EVERY_MS = 60_000
+
+
+def mark_settled(db: Connection, *, now: int) -> None:
+    """Note up to which position everything is settled now, unless that was noted a moment ago."""
+    settled = cursors.settled_everywhere(db)
+    last = db.execute("SELECT position, at FROM settled_marks ORDER BY position DESC").fetchone()
+    if settled is None or (last and (settled <= last[0] or now - last[1] < MARK_EVERY_MS)):
+        return
+    db.execute("INSERT INTO settled_marks (position, at) VALUES (?, ?)", (settled, now))
+
+
+def unmark_beyond(db: Connection, position: int) -> None:
+    """Take back marks that a rewind has made untrue."""
+    db.execute("DELETE FROM settled_marks WHERE position > ?", (position,))
+
+
+def prune_step(db: Connection, *, older_than: int, events_max: int) -> int:
+    """Delete some of the oldest events that may go; return how many went.
+
+    An event may go when it was received and settled everywhere before
+    ``older_than`` (ms since 1970), and no open dead letter holds on to it.
+    """
+    horizon = _horizon(db, older_than)
+    gone = db.execute(
+        "DELETE FROM outbox WHERE position IN ("
+        " SELECT position FROM outbox WHERE position <= ? AND received_at < ?"
+        " AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE pinned = outbox.position)"
+        " ORDER BY position LIMIT ?) RETURNING length(CAST(body AS BLOB))",
+        (horizon, older_than, events_max),
+    ).fetchall()
+    if gone:
+        db.execute(
+            "UPDATE totals SET outbox_events = outbox_events - ?, outbox_bytes = outbox_bytes - ?",
+            (len(gone), sum(size for (size,) in gone)),
+        )
+    return len(gone)
+
+
+def _horizon(db: Connection, older_than: int) -> int:
+    """Find the last position that was settled before ``older_than`` and that nobody needs now."""
+    row = db.execute(
+        "SELECT max(position) FROM settled_marks WHERE at < ?", (older_than,)
+    ).fetchone()
+    settled = cursors.settled_everywhere(db)
+    if row[0] is None or settled is None:
+        return 0
+    return min(int(row[0]), settled)
+
+
+def prune_stories(db: Connection, *, older_than: int, rows_max: int) -> int:
+    """Delete what only told of events that are gone: ledger, closed letters, replays, marks."""
+    first = db.execute("SELECT min(position) FROM outbox").fetchone()[0]
+    first = first if first is not None else 2**62
+    gone = 0
+    for statement in (
+        "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger"
+        " WHERE last_position < :first AND settled_at < :old LIMIT :most)",
+        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters"
+        " WHERE pinned IS NULL AND position < :first AND closed_at < :old LIMIT :most)",
+        "DELETE FROM replays WHERE id IN (SELECT id FROM replays"
+        " WHERE finished_at < :old LIMIT :most)",
+        "DELETE FROM settled_marks WHERE position IN (SELECT position FROM settled_marks"
+        " WHERE position < :first - 1 AND at < :old LIMIT :most)",
+        "DELETE FROM alarms WHERE (code, subject) IN (SELECT code, subject FROM alarms"
+        " WHERE last_at < :old AND cleared_at IS NOT NULL LIMIT :most)",
+    ):
+        gone += db.execute(
+            statement, {"first": first, "old": older_than, "most": rows_max}
+        ).rowcount
+    return gone
+
+
+def prune_quarantine(db: Connection, *, older_than: int, rows_max: int) -> int:
+    """Delete quarantined calls that were last seen before ``older_than``."""
+    sizes = db.execute(
+        "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine"
+        " WHERE last_received_at < ? ORDER BY id LIMIT ?) RETURNING length(body)",
+        (older_than, rows_max),
+    ).fetchall()
+    if sizes:
+        db.execute(
+            "UPDATE totals SET quarantine_rows = quarantine_rows - ?,"
+            " quarantine_bytes = quarantine_bytes - ?",
+            (len(sizes), sum(size for (size,) in sizes)),
+        )
+    return len(sizes)
+
+
+def free_pages(db: Connection) -> int:
+    """Return how many pages of the file hold nothing."""
+    return int(db.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def vacuum_step(db: Connection, pages_max: int) -> int:
+    """Give free pages back to the file system; call outside a transaction. Return what is left."""
+    db.execute(f"PRAGMA incremental_vacuum({int(pages_max)})").fetchall()
+    return free_pages(db)

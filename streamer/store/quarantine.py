@@ -1,0 +1,71 @@
+"""Signed calls that are no events: kept raw, once for each body, within a cap.
+
+The cap is there because one captured call can be sent again and again with
+its valid signature: above it only the hash and the first bytes are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from streamer.core.limits import TRUNCATED_COPY_BYTES
+from streamer.store.arrival import UnreadableCall
+from streamer.store.sqlite import Connection
+
+
+_KEEP = """
+INSERT INTO quarantine (source, reason, detail, event_id, received_at, last_received_at,
+                        body_sha256, body_bytes, content_encoding, body)
+VALUES (:source, :reason, :detail, :event_id, :now, :now, :sha256, :bytes, :encoding, :body)
+"""
+_REPEAT = """
+UPDATE quarantine SET times = times + 1, last_received_at = max(last_received_at, ?)
+WHERE source = ? AND body_sha256 = ?
+"""
+_ADD_TOTALS = """
+UPDATE totals SET quarantine_rows = quarantine_rows + ?, quarantine_bytes = quarantine_bytes + ?
+"""
+
+
+def keep(db: Connection, call: UnreadableCall, *, bytes_max: int) -> None:
+    """Keep a call's bytes, or count it when the same bytes are here already."""
+    digest = call.body_sha256 or hashlib.sha256(call.body).digest()
+    if db.execute(_REPEAT, (call.received_at, call.source, digest)).rowcount:
+        return
+    held = held_bytes(db)
+    body = call.body if held + len(call.body) <= bytes_max else call.body[:TRUNCATED_COPY_BYTES]
+    db.execute(
+        _KEEP,
+        {
+            "source": call.source,
+            "reason": call.reason,
+            "detail": call.detail,
+            "event_id": _bindable(call.event_id),
+            "now": call.received_at,
+            "sha256": digest,
+            "bytes": call.body_bytes if call.body_bytes is not None else len(call.body),
+            "encoding": call.content_encoding,
+            "body": body,
+        },
+    )
+    db.execute(_ADD_TOTALS, (1, len(body)))
+
+
+def held_bytes(db: Connection) -> int:
+    """Return the bytes of bodies in quarantine."""
+    return int(db.execute("SELECT quarantine_bytes FROM totals").fetchone()[0])
+
+
+def discard(db: Connection, entry_id: int) -> bool:
+    """Delete one entry; False when there is none of that number."""
+    row = db.execute("DELETE FROM quarantine WHERE id = ? RETURNING length(body)", (entry_id,))
+    found = row.fetchone()
+    if found is None:
+        return False
+    db.execute(_ADD_TOTALS, (-1, -int(found[0])))
+    return True
+
+
+def _bindable(text: str | None) -> str | None:
+    """Make an id storable that holds half a character: that may be why it is here."""
+    return None if text is None else text.encode("utf-8", "replace").decode()

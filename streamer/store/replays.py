@@ -1,0 +1,168 @@
+"""Replays: parts of the outbox that an operator sends to a destination again.
+
+A replay has its own cursor (a row of ``cursors`` with its number), so it
+survives a restart, has its own attempts, and runs beside the live order
+without touching it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from streamer.core.selection import Selection
+from streamer.store import cursors, dead_letters, facts
+from streamer.store.outbox import ONE_LANE
+from streamer.store.sqlite import Connection
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """One row of ``replays``."""
+
+    id: int
+    destination: str
+    kind: str
+    """``range``, ``events`` (picked by id) or ``dead_letters``."""
+    from_position: int
+    to_position: int
+    since: int | None
+    until: int | None
+    include: tuple[str, ...]
+    positions: tuple[int, ...] | None
+    state: str
+    created_at: int
+    finished_at: int | None
+    events: int
+    accepted: int
+    buried: int
+
+    @property
+    def selection(self) -> Selection:
+        """Which types of the range are replayed."""
+        return Selection(self.include, ())
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What an operator wants to be sent again."""
+
+    destination: str
+    from_position: int = 0
+    to_position: int = 0
+    since: int | None = None
+    until: int | None = None
+    include: tuple[str, ...] = ()
+    positions: tuple[int, ...] | None = None
+    letter_ids: tuple[int, ...] = ()
+
+
+_COLUMNS = ", ".join(Replay.__struct_fields__)
+
+
+def count(db: Connection, request: Request, selection: Selection) -> int:
+    """Count the events that a replay would send, those of the destination's own filter only."""
+    if request.positions is not None:
+        return len(request.positions)
+    own, own_parameters = Selection(request.include, ()).sql_condition()
+    wanted, parameters = selection.sql_condition()
+    row = db.execute(
+        f"SELECT count(*) FROM outbox WHERE position BETWEEN ? AND ?"
+        f" AND received_at >= ? AND received_at < ? AND {own} AND {wanted}",
+        (
+            request.from_position,
+            request.to_position,
+            request.since if request.since is not None else 0,
+            request.until if request.until is not None else 2**62,
+            *own_parameters,
+            *parameters,
+        ),
+    ).fetchone()
+    return int(row[0])
+
+
+def start(db: Connection, request: Request, *, events: int, now: int) -> int:
+    """Write a replay and its cursor; the service begins it within half a second."""
+    kind = "range" if request.positions is None else "events"
+    if request.letter_ids:
+        kind = "dead_letters"
+        dead_letters.mark_retrying(db, request.letter_ids)
+    row = db.execute(
+        "INSERT INTO replays (destination, kind, from_position, to_position, since, until, include,"
+        " positions, created_at, events) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (
+            request.destination,
+            kind,
+            request.from_position,
+            request.to_position,
+            request.since,
+            request.until,
+            json.dumps(request.include),
+            None if request.positions is None else json.dumps(request.positions),
+            now,
+            events,
+        ),
+    ).fetchone()
+    replay_id = int(row[0])
+    before = max(0, request.from_position - 1)
+    cursors.add(db, request.destination, ONE_LANE, before, now=now, replay_id=replay_id)
+    facts.record_act(
+        db, "replay", f"{replay_id}: {events} events to {request.destination}", now=now
+    )
+    return replay_id
+
+
+def load(db: Connection, replay_id: int) -> Replay | None:
+    """Return one replay."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM replays WHERE id = ?", (replay_id,)).fetchone()
+    return None if row is None else _replay(row)
+
+
+def list_replays(db: Connection, *, running_only: bool = False) -> list[Replay]:
+    """Return replays, oldest first."""
+    where = " WHERE state = 'running'" if running_only else ""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM replays{where} ORDER BY id")
+    return [_replay(row) for row in rows]
+
+
+def running(db: Connection, destination: str) -> Replay | None:
+    """Return the replay that a destination is to work on: the oldest that is not finished."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM replays WHERE destination = ? AND state = 'running'"
+        " ORDER BY id LIMIT 1",
+        (destination,),
+    ).fetchone()
+    return None if row is None else _replay(row)
+
+
+def _replay(row: Sequence[object]) -> Replay:
+    fields = dict(zip(Replay.__struct_fields__, row, strict=True))
+    fields["include"] = json.loads(str(fields["include"]))
+    if fields["positions"] is not None:
+        fields["positions"] = json.loads(str(fields["positions"]))
+    return msgspec.convert(fields, Replay)
+
+
+def add_counts(db: Connection, replay_id: int, *, accepted: int, buried: int) -> None:
+    """Add to a replay's progress."""
+    db.execute(
+        "UPDATE replays SET accepted = accepted + ?, buried = buried + ? WHERE id = ?",
+        (accepted, buried, replay_id),
+    )
+
+
+def finish(db: Connection, replay: Replay, state: str, *, now: int) -> None:
+    """Close a replay as ``done`` or ``cancelled`` and drop its cursor."""
+    db.execute(
+        "UPDATE replays SET state = ?, finished_at = ? WHERE id = ? AND state = 'running'",
+        (state, now, replay.id),
+    )
+    cursors.drop(db, replay.destination, replay_id=replay.id)
+    if replay.kind == "dead_letters":
+        dead_letters.reopen_retrying(db, replay.destination, replay.positions or ())
+
+
+def cancel(db: Connection, replay: Replay, *, now: int) -> None:
+    """Call a replay off; a batch under way may still be accepted, and is not recorded."""
+    finish(db, replay, "cancelled", now=now)
+    facts.record_act(db, "replay cancel", str(replay.id), now=now)

@@ -1,0 +1,166 @@
+"""Which SQLite is used, whether it is safe, and how a connection is opened.
+
+SQLite 3.7.0 to 3.51.2 can lose committed transactions when two connections
+write and checkpoint the same write-ahead log at the same moment (fixed in
+3.51.3, and in the 3.44 and 3.50 branches by 3.44.6 and 3.50.7). The service
+and every command therefore use the SQLite that the ``pysqlite3`` wheel
+carries where there is one, and the standard library's elsewhere, and refuse
+to open the database with an unsafe one.
+
+Its exceptions are not those of the standard ``sqlite3`` module, so nothing
+outside this package may catch `sqlite3.Error`: use the names given here.
+"""
+
+from __future__ import annotations
+
+import sqlite3 as _standard
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamer.core.errors import ConfigurationError, StoreBusy, StoreDamaged, StoreError
+from streamer.core.limits import BUSY_TIMEOUT_MILLISECONDS
+
+if TYPE_CHECKING:
+    import sqlite3 as engine
+    from sqlite3 import Connection
+else:
+    try:
+        import pysqlite3 as engine
+    except ImportError:
+        engine = _standard
+    Connection = engine.Connection
+
+Error = engine.Error
+DatabaseError = engine.DatabaseError
+OperationalError = engine.OperationalError
+ROW_ERRORS: tuple[type[Exception], ...] = (
+    engine.IntegrityError,
+    engine.DataError,
+    engine.InterfaceError,
+    engine.ProgrammingError,
+    OverflowError,
+    UnicodeError,
+)
+"""What a single row that cannot be stored raises; the rest of its batch is innocent."""
+
+VERSION: str = engine.sqlite_version
+MODULE: str = engine.__name__
+
+__all__ = [
+    "MODULE",
+    "ROW_ERRORS",
+    "VERSION",
+    "Connection",
+    "DatabaseError",
+    "Error",
+    "OperationalError",
+    "is_safe_version",
+    "map_error",
+    "open_reader",
+    "open_writer",
+    "require_safe_version",
+]
+
+PAGE_BYTES = 4096
+_BUSY_CODES = ("database is locked", "database table is locked")
+_DAMAGE_CODES = ("malformed", "not a database", "disk I/O error", "checksum")
+
+
+def is_safe_version(version: str) -> bool:
+    """Tell whether a SQLite version has the fix for the WAL-reset bug."""
+    parts = tuple(int(part) for part in version.split("."))[:3]
+    if parts >= (3, 51, 3) and parts != (3, 52, 0):  # 3.52.0 was withdrawn
+        return True
+    return parts[:2] in {(3, 44), (3, 50)} and parts >= {44: (3, 44, 6), 50: (3, 50, 7)}[parts[1]]
+
+
+def require_safe_version(*, allow_unsafe: bool) -> None:
+    """Refuse a SQLite that can lose commits, unless the operator insists."""
+    if is_safe_version(VERSION) or allow_unsafe:
+        return
+    raise ConfigurationError(
+        f"SQLite {VERSION} (from {MODULE}) can lose committed events (WAL-reset bug)",
+        hint="Install the pysqlite3 wheel, or a SQLite of 3.51.3 or later; if your distribution "
+        "has patched this version, set outbox.allow_unsafe_sqlite = true.",
+    )
+
+
+def open_writer(path: Path) -> Connection:
+    """Open the connection that writes: durable commits, no implicit transactions."""
+    connection = _connect(f"file:{_quote(path)}?mode=rwc")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only bites on a new file
+    _require(connection, "journal_mode = WAL", "journal_mode", "wal")
+    _require(connection, "synchronous = FULL", "synchronous", 2)
+    _require(connection, "secure_delete = ON", "secure_delete", 1)
+    _require(connection, "foreign_keys = ON", "foreign_keys", 1)
+    # The writer checkpoints by itself, after it has released those who wait for a commit.
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    return connection
+
+
+def open_reader(path: Path) -> Connection:
+    """Open a connection that cannot write; raises `StoreError` when there is no database."""
+    if not path.exists():
+        raise StoreError(
+            f"there is no database at {path}",
+            hint="Start the service once (`streamer serve`), or point --config at its settings.",
+        )
+    connection = _connect(f"file:{_quote(path)}?mode=ro")
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _connect(uri: str) -> Connection:
+    try:
+        connection = engine.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            timeout=BUSY_TIMEOUT_MILLISECONDS / 1000,
+        )
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except engine.Error as error:
+        raise map_error(error) from error
+    return connection
+
+
+def _require(connection: Connection, setting: str, name: str, expected: object) -> None:
+    """Set a pragma and read it back: a durability setting that did not take is no setting."""
+    connection.execute(f"PRAGMA {setting}")
+    actual = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    if actual != expected:
+        connection.close()
+        raise StoreDamaged(
+            f"SQLite would not set {setting} (it says {actual!r})",
+            hint="The data directory may be on a network file system, which streamer cannot use.",
+        )
+
+
+def _quote(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def map_error(error: Exception) -> StoreError:
+    """Turn an exception of SQLite into ours, keeping what an operator can act on."""
+    text = str(error)
+    if any(code in text for code in _BUSY_CODES):
+        return StoreBusy(
+            "another program holds the database's write lock",
+            hint="Close any sqlite3 shell that is inside a transaction on streamer.db.",
+        )
+    if "full" in text:
+        return StoreError("the disk is full", hint="Free space on the data directory's disk.")
+    if "readonly" in text or "unable to open" in text:
+        return StoreError(
+            f"the database cannot be opened for this ({text})",
+            hint="Run the command as the user that owns the data directory, such as `sudo -u "
+            "streamer`.",
+        )
+    if any(code in text for code in _DAMAGE_CODES):
+        return StoreDamaged(
+            f"the database or its disk is failing ({text})",
+            hint="Look at the kernel log; run `streamer db check`; see STR-206 in operating.md.",
+        )
+    return StoreError(f"the database refused ({text})")

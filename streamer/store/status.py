@@ -1,0 +1,140 @@
+"""The state of everything, read in one look: what ``status``, metrics and alarms are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from streamer.core.times import rfc3339
+from streamer.store import alarms, cursors, dead_letters, destinations, lag, replays
+from streamer.store.alarms import RaisedAlarm
+from streamer.store.cursors import Cursor
+from streamer.store.destinations import Known
+from streamer.store.sqlite import Connection
+
+_WORST_LAST = ("ready", "waiting", "held")
+
+
+class OutboxStatus(msgspec.Struct, frozen=True):
+    """What the outbox holds."""
+
+    first_position: int | None
+    last_position: int
+    events: int
+    bytes: int
+
+
+class DestinationStatus(msgspec.Struct, frozen=True):
+    """How one destination is doing; its lanes are summed up by the one that is worst off."""
+
+    kind: str
+    state: str
+    """``ready``, ``waiting``, ``held`` or ``paused``."""
+    configured: bool
+    cursor: int
+    """The position of the lane that is furthest behind."""
+    lag_events: int
+    lag_seconds: float
+    approximate: bool
+    attempt: int
+    next_attempt_at: str | None
+    last_error: str
+    dead_letters: int
+    accepted: int
+    replays: int
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    """What one source has sent."""
+
+    last_received_at: str | None
+    last_test_at: str | None
+    received: int
+    duplicates: int
+    quarantined: int
+    unknown_types: int
+    bad_signatures: int
+    refused: int
+    oldest_call_seconds: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Everything in one object: what ``streamer status --json`` prints."""
+
+    outbox: OutboxStatus
+    destinations: dict[str, DestinationStatus]
+    sources: dict[str, SourceStatus]
+    quarantine: int
+    alarms: list[RaisedAlarm]
+
+
+def read(db: Connection, *, now: int) -> Status:
+    """Read the state of everything; costs the same at ten events and at ten million."""
+    db.execute("BEGIN")
+    try:
+        return _read(db, now)
+    finally:
+        db.execute("ROLLBACK")
+
+
+def _read(db: Connection, now: int) -> Status:
+    whole = lag.extent(db)
+    letters = dead_letters.count_open(db)
+    every_cursor = cursors.load_all(db)
+    running = replays.list_replays(db, running_only=True)
+    found = {}
+    for known in destinations.load_all(db):
+        live = [
+            at
+            for at in every_cursor
+            if at.destination == known.name and not at.replay_id and at.lane.lanes == known.lanes
+        ]
+        found[known.name] = _destination(
+            known,
+            live,
+            lag.measure(db, known, live, whole),
+            letters=letters.get(known.name, 0),
+            running=sum(replay.destination == known.name for replay in running),
+            now=now,
+        )
+    (quarantined,) = db.execute("SELECT quarantine_rows FROM totals").fetchone()
+    return Status(
+        outbox=OutboxStatus(whole.first_position, whole.last_position, whole.events, whole.bytes),
+        destinations=found,
+        sources=_sources(db),
+        quarantine=quarantined,
+        alarms=alarms.current(db, now=now),
+    )
+
+
+def _destination(
+    known: Known, live: Sequence[Cursor], behind: lag.Lag, *, letters: int, running: int, now: int
+) -> DestinationStatus:
+    worst = max(live, key=lambda at: _WORST_LAST.index(at.state.state), default=None)
+    state = worst.state if worst is not None else cursors.CursorState()
+    oldest = behind.oldest_received_at
+    return DestinationStatus(
+        kind=known.kind,
+        state="paused" if known.paused_at is not None else state.state,
+        configured=known.configured,
+        cursor=min((at.progress.position for at in live), default=0),
+        lag_events=behind.events,
+        lag_seconds=0.0 if oldest is None else max(0.0, (now - oldest) / 1000),
+        approximate=behind.approximate,
+        attempt=state.attempt,
+        next_attempt_at=rfc3339(state.next_attempt_at),
+        last_error=state.last_error,
+        dead_letters=letters,
+        accepted=known.accepted,
+        replays=running,
+    )
+
+
+def _sources(db: Connection) -> dict[str, SourceStatus]:
+    columns = ", ".join(SourceStatus.__struct_fields__)
+    rows = db.execute(f"SELECT name, {columns} FROM sources ORDER BY name")
+    return {
+        name: SourceStatus(rfc3339(received_at), rfc3339(test_at), *counts)
+        for name, received_at, test_at, *counts in rows
+    }
