@@ -178,6 +178,11 @@ def choose(
     return _fit(candidates, events_max, bytes_max)
 
 
+def has_candidates(track: Track, window: Window) -> bool:
+    """Tell whether the window holds anything but suspects."""
+    return len(window.events) > len(track.suspects)
+
+
 def _candidates(track: Track, window: Window) -> list[StoredEvent]:
     """List what may be sent: everything but the suspects, which wait for a proof."""
     suspected = {suspect.event.position for suspect in track.suspects}

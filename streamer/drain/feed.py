@@ -1,0 +1,95 @@
+"""Where a track's events come from: the live outbox behind a cursor, or a replay's part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from streamer.core.event import StoredEvent
+from streamer.core.selection import Selection
+from streamer.store import outbox
+from streamer.store.cursors import Cursor
+from streamer.store.outbox import Lane, Scan
+from streamer.store.replays import Replay
+from streamer.store.sqlite import Connection
+
+
+class Feed(Protocol):
+    """Reads on behind a position; runs on the reading connection's thread."""
+
+    ends: bool
+    """There will be nothing new once it has caught up: a replay is finite."""
+
+    def read(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
+        """Read the next events behind ``position``."""
+        ...
+
+
+class LiveFeed(msgspec.Struct, frozen=True):
+    """One lane of the outbox, without what an earlier lane count has settled already."""
+
+    selection: Selection
+    lane: Lane
+    floors: tuple[Cursor, ...] = ()
+    ends: bool = False
+
+    def read(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
+        """Read the next events of the lane."""
+        scan = outbox.read_after(
+            db,
+            position,
+            selection=self.selection,
+            lane=self.lane,
+            events_max=events_max,
+            bytes_max=bytes_max,
+        )
+        return _keep(scan, self._is_open) if self.floors else scan
+
+    def _is_open(self, event: StoredEvent) -> bool:
+        return not any(floor.has_settled(event.position, event.lane_key) for floor in self.floors)
+
+
+class ReplayFeed(msgspec.Struct, frozen=True):
+    """The events that an operator wants to be sent again."""
+
+    selection: Selection
+    """The destination's own filter: a replay never sends what the destination must not get."""
+    replay: Replay
+    ends: bool = True
+
+    def read(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
+        """Read the next events of the replay."""
+        if self.replay.positions is not None:
+            return self._read_picked(db, position, events_max)
+        scan = outbox.read_after(
+            db,
+            position,
+            selection=self.selection,
+            until=self.replay.to_position,
+            events_max=events_max,
+            bytes_max=bytes_max,
+        )
+        return _keep(scan, self._is_wanted)
+
+    def _read_picked(self, db: Connection, position: int, events_max: int) -> Scan:
+        later = sorted(at for at in self.replay.positions or () if at > position)
+        picked = later[:events_max]
+        if not picked:
+            return Scan((), max(position, self.replay.to_position), caught_up=True)
+        events = outbox.read_positions(db, picked)
+        return Scan(events, picked[-1], caught_up=len(picked) == len(later))
+
+    def _is_wanted(self, event: StoredEvent) -> bool:
+        replay = self.replay
+        return (
+            (replay.since is None or event.received_at >= replay.since)
+            and (replay.until is None or event.received_at < replay.until)
+            and replay.selection.matches(event.object_type, event.metric)
+        )
+
+
+def _keep(scan: Scan, wanted: Callable[[StoredEvent], bool]) -> Scan:
+    events: Sequence[StoredEvent] = [event for event in scan.events if wanted(event)]
+    return msgspec.structs.replace(scan, events=tuple(events))

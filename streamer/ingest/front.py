@@ -1,0 +1,287 @@
+"""The ingest route: an ASGI callable in front of the web framework.
+
+It verifies, decodes, commits, and only then answers 2xx. It stands in front
+of Quart because Quart doubles the cost of a request. It lets no exception
+pass: whatever goes wrong in here, or in the application behind it, is a 503,
+since the server would answer 500 and a 500 costs the sender an hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import structlog
+
+from streamer.clock import Clock
+from streamer.core import alarms, customerio
+from streamer.core.alarms import Alarm
+from streamer.core.errors import StoreDamaged, StoreError
+from streamer.core.event import Event
+from streamer.core.limits import LINGER_SECONDS
+from streamer.ingest import answers
+from streamer.ingest.answers import Answer
+from streamer.ingest.request import (
+    Body,
+    BodyReader,
+    Budget,
+    CallHeaders,
+    Disconnected,
+    Overloaded,
+    Receive,
+    read_headers,
+)
+from streamer.ingest.source import Source, signed_age_seconds
+from streamer.store.arrival import Arrival, Kept, UnreadableCall
+from streamer.store.sources import Tally
+from streamer.store.writer import Writer
+
+Scope = dict[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+PREFIX = "/webhooks/"
+
+_log = structlog.get_logger("streamer.ingest")
+_EMPTY_BODY = {"type": "http.response.body", "body": b"", "more_body": False}
+_BODY_TO_COME = {"type": "http.response.body", "body": b"", "more_body": True}
+
+
+class AlarmBoard(Protocol):
+    """Where alarms are raised (`streamer.observe.board`)."""
+
+    def note(self, alarm: Alarm, subject: str, message: str) -> None:
+        """Raise an alarm."""
+        ...
+
+
+class Gate:
+    """What decides beside the request itself whether a call can be taken now."""
+
+    def __init__(self) -> None:
+        self.disk_full = False
+        self.leaving = False
+        """The process is about to stop: every answer asks the sender to connect anew."""
+
+
+class Front:
+    """Answers ``POST /webhooks/{source}``; hands everything else to ``inner``."""
+
+    def __init__(
+        self,
+        inner: Application,
+        *,
+        sources: Mapping[str, Source],
+        writer: Writer,
+        clock: Clock,
+        board: AlarmBoard,
+        deadline_seconds: float,
+        body_memory_bytes_max: int,
+    ) -> None:
+        self.gate = Gate()
+        self.sources = sources
+        self.tally = Tally()
+        """Counts of calls that left no row; whoever runs the service writes them down."""
+        self._inner = inner
+        self._writer = writer
+        self._clock = clock
+        self._board = board
+        self._deadline_seconds = deadline_seconds
+        self._budget = Budget(body_memory_bytes_max)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope; never raises for a request."""
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._inner(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].startswith(PREFIX):
+            await self._serve_inner(scope, receive, send)
+            return
+        headers = read_headers(scope["headers"], scope["http_version"])
+        source = self.sources.get(scope["path"][len(PREFIX) :])
+        running = None
+        if source is not None and headers.signature and headers.timestamp and not headers.doubled:
+            running = source.verifier.start(headers.timestamp, headers.signature)
+        reader = BodyReader(receive, self._budget, running)
+        try:
+            answer = await self._decide(scope["method"], source, headers, reader, running)
+        except Disconnected:
+            return
+        except Exception as error:  # noqa: BLE001 - any other answer than 503 costs an hour
+            _log.error("ingest.failed", error=type(error).__name__, exc_info=True)
+            answer = answers.INTERNAL
+        finally:
+            reader.close()
+        if answer.status == 503 and source is not None:
+            self.tally.of(source.name).refused += 1
+        await self._reply(answer, reader, send)
+
+    async def _decide(
+        self,
+        method: str,
+        source: Source | None,
+        headers: CallHeaders,
+        reader: BodyReader,
+        running: Any,
+    ) -> Answer:
+        received_at = self._clock.now()
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                body = await reader.read()
+                refusal = self._refuse(method, source, headers, running, received_at)
+                if refusal is not None:
+                    return refusal
+                assert source is not None
+                arrival = self._arrival(source, headers, body, received_at)
+                return await self._keep(source, arrival)
+        except TimeoutError:
+            if source is None:
+                return answers.NO_SUCH_SOURCE
+            self._board.note(alarms.LATE_ANSWER, source.name, "a call was not stored in time")
+            return answers.TOO_LATE
+        except Overloaded:
+            return self._overloaded(source)
+
+    def _refuse(
+        self,
+        method: str,
+        source: Source | None,
+        headers: CallHeaders,
+        running: Any,
+        received_at: int,
+    ) -> Answer | None:
+        """Say what is wrong with a call whose body was read, or None if it is genuine."""
+        if headers.refusal is not None:
+            return headers.refusal
+        if source is None:
+            return answers.NO_SUCH_SOURCE
+        if method != "POST":
+            return answers.POST_ONLY
+        if running is None:
+            return answers.SIGNATURE_MISSING
+        if not running.matches():
+            self.tally.of(source.name).bad_signatures += 1
+            self._board.note(
+                alarms.BAD_SIGNATURE, source.name, "calls fail the signature check: was a key changed?"
+            )
+            return answers.SIGNATURE_REFUSED if source.refuse_bad_signature else answers.BAD_SIGNATURE
+        assert headers.timestamp is not None
+        return self._look_at_age(source, headers.timestamp, received_at)
+
+    def _look_at_age(self, source: Source, timestamp: bytes, received_at: int) -> Answer | None:
+        age = signed_age_seconds(timestamp, received_at)
+        if age is None or age <= source.age_warn_seconds:
+            return None
+        counts = self.tally.of(source.name)
+        counts.oldest_call_seconds = max(counts.oldest_call_seconds, int(age))
+        self._board.note(alarms.OLD_CALL, source.name, f"a call was signed {int(age)} s ago")
+        if source.age_limit_seconds is not None and age > source.age_limit_seconds:
+            return answers.TOO_OLD
+        return None
+
+    def _arrival(
+        self, source: Source, headers: CallHeaders, body: Body, received_at: int
+    ) -> Arrival:
+        """Turn a genuine call into an event, or into bytes for the quarantine."""
+        reason = detail = ""
+        event_id = None
+        if headers.content_encoding is not None:
+            reason, detail = "content_encoding", "the body came encoded and is kept as it came"
+        elif body.sha256 is not None or body.length > source.body_bytes_max:
+            reason, detail = "too_large", f"the body has {body.length} bytes"
+        else:
+            decoded = customerio.decode(body.kept)
+            if isinstance(decoded, customerio.Decoded):
+                return Event(
+                    source.name,
+                    decoded.event_id,
+                    decoded.object_type,
+                    decoded.metric,
+                    decoded.occurred_at,
+                    received_at,
+                    decoded.lane_key,
+                    body.kept,
+                )
+            reason, detail, event_id = decoded.reason, decoded.detail, decoded.event_id
+        encoding = headers.content_encoding
+        return UnreadableCall(
+            source=source.name,
+            reason=reason,
+            detail=detail,
+            received_at=received_at,
+            body=body.kept,
+            event_id=event_id,
+            content_encoding=None if encoding is None else encoding.decode("latin-1")[:100],
+            body_bytes=body.length,
+            body_sha256=body.sha256,
+        )
+
+    async def _keep(self, source: Source, arrival: Arrival) -> Answer:
+        """Commit an arrival; only when that is done is it answered 200."""
+        if self.gate.disk_full:
+            return answers.DISK_FULL
+        if not self._writer.has_room(len(arrival.body)):
+            return self._overloaded(source)
+        try:
+            kept = await self._writer.append(arrival)
+        except StoreDamaged:
+            return answers.STORE_FAILING
+        except StoreError:
+            return answers.DISK_FULL if self.gate.disk_full else answers.STORE_FAILING
+        if kept is Kept.CONFLICT:
+            self._board.note(
+                alarms.ID_CONFLICT, source.name, "see `streamer quarantine list --reason id_conflict`"
+            )
+        elif kept is Kept.QUARANTINED:
+            self._board.note(alarms.QUARANTINED, source.name, "see `streamer quarantine list`")
+        return answers.KEPT
+
+    def _overloaded(self, source: Source | None) -> Answer:
+        subject = source.name if source is not None else ""
+        self._board.note(alarms.OVERLOADED, subject, "calls come faster than they can be stored")
+        return answers.OVERLOADED
+
+    async def _reply(self, answer: Answer, reader: BodyReader, send: Send) -> None:
+        """Answer at once; if the sender is still writing, let it finish before the connection ends."""
+        if reader.complete:
+            await send(answer.start_and_close if self.gate.leaving else answer.start)
+            await send(_EMPTY_BODY)
+            return
+        await send(answer.start_and_close)
+        await send(_BODY_TO_COME)
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                await reader.discard()
+        except TimeoutError:
+            pass
+        await send(_EMPTY_BODY)
+
+    async def _serve_inner(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the framework answer; if it fails before it has begun to, answer 503."""
+        begun = False
+
+        async def watch(message: dict[str, Any]) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                if self.gate.leaving:
+                    message = {
+                        **message,
+                        "headers": [*message.get("headers", ()), (b"connection", b"close")],
+                    }
+            await send(message)
+
+        try:
+            await self._inner(scope, receive, watch)
+        except Exception as error:  # noqa: BLE001 - the server would answer 500
+            _log.error("web.failed", error=type(error).__name__, exc_info=True)
+            if not begun:
+                await send(answers.INTERNAL.start_and_close)
+                await send(_EMPTY_BODY)
