@@ -13,8 +13,8 @@ CODE := streamer tests $(wildcard benchmarks)
 # It is run, not just looked for: a version manager leaves names that answer with an error.
 IS_SUPPORTED := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(SUPPORTED)".split())
 ifndef PYTHON
-PYTHON := $(shell for python in $(SUPPORTED:%=python%) python3; do \
-	$$python -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$python && break; done)
+PYTHON := $(or $(shell for python in $(SUPPORTED:%=python%) python3; do \
+	$$python -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$python && break; done),python3)
 endif
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
@@ -37,7 +37,8 @@ OURSELVES := -qq --no-deps --no-build-isolation --no-index
 # A new environment from a lock; the arguments are the directory and the lock.
 define make_environment
 	@$(PYTHON) -c '$(IS_SUPPORTED)' 2>/dev/null || { \
-		echo >&2 "error: one of Python $(SUPPORTED) is needed; found: $(or $(PYTHON),none)"; \
+		echo >&2 "error: one of Python $(SUPPORTED) is needed;" \
+			"$(PYTHON) $(if $(VERSION),is $(VERSION),does not run)."; \
 		echo >&2 "       On Debian 12: apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo >&2 "error: $(PYTHON) comes without its venv module."; \
@@ -59,7 +60,7 @@ endef
 
 .PHONY: help
 help: ## Show what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(RUN)/locked-$(VERSION): requirements/run.lock
 	$(call make_environment,$(RUN),$<)
