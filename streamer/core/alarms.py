@@ -58,11 +58,17 @@ CLOCK_JUMPED = _condition("STR-208", "The wall clock jumped: pruning waits for a
 HELD = _condition("STR-301", "A destination refuses everything and is held")
 OUTAGE = _condition("STR-302", "A destination has been deferring for a long time", Severity.WARNING)
 DEAD_LETTER = _incident("STR-303", "An event was refused for good and is a dead letter")
-SEGMENT_SHORT = _incident("STR-304", "A file segment is shorter than was committed", Severity.CRITICAL)
-ORPHAN_CURSOR = _condition(
-    "STR-305", "A destination that is not configured keeps events from being pruned", Severity.WARNING
+SEGMENT_SHORT = _incident(
+    "STR-304", "A file segment is shorter than was committed", Severity.CRITICAL
 )
-ODD_ANSWER = _incident("STR-306", "A destination accepted a batch with an answer that makes no sense")
+ORPHAN_CURSOR = _condition(
+    "STR-305",
+    "A destination that is not configured keeps events from being pruned",
+    Severity.WARNING,
+)
+ODD_ANSWER = _incident(
+    "STR-306", "A destination accepted a batch with an answer that makes no sense"
+)
 LATE_TIMESTAMP = _incident("STR-307", "An event's own time was in the future or unusable")
 
 ALARMS: dict[str, Alarm] = {

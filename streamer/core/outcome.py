@@ -49,9 +49,7 @@ ACCEPTED = Outcome(Verdict.ACCEPTED)
 
 def deferred(reason: str, detail: str = "", *, retry_after_seconds: float | None = None) -> Outcome:
     """Say that an event is to be sent again later."""
-    return Outcome(
-        Verdict.DEFERRED, reason, _cut(detail), retry_after_seconds=retry_after_seconds
-    )
+    return Outcome(Verdict.DEFERRED, reason, _cut(detail), retry_after_seconds=retry_after_seconds)
 
 
 def rejected(reason: str, detail: str = "", *, whole: bool = False) -> Outcome:
@@ -65,4 +63,8 @@ def held(reason: str, detail: str = "") -> Outcome:
 
 
 def _cut(detail: str) -> str:
-    return detail if len(detail) <= DETAIL_CHARACTERS_MAX else detail[: DETAIL_CHARACTERS_MAX - 1] + "…"
+    return (
+        detail
+        if len(detail) <= DETAIL_CHARACTERS_MAX
+        else detail[: DETAIL_CHARACTERS_MAX - 1] + "…"
+    )

@@ -44,7 +44,7 @@ class Destination(Protocol):
         ...
 
     async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
-        """Offer one batch; return one outcome per event, in order. Never empty in, never fewer out."""
+        """Offer one batch, never empty; return one outcome per event, in the batch's order."""
         ...
 
     def mark(self) -> str | None:

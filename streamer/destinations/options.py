@@ -7,7 +7,7 @@ is the configuration reference.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -22,9 +22,9 @@ class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str | None = None
     env: str | None = None
 
-    def __rich_repr__(self) -> object:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show where the secret is, never what it is."""
-        yield from ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return [(name, getattr(self, name)) for name in self.__struct_fields__]
 
 
 class Privacy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +49,9 @@ class CommonOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         list[str],
         Meta(description="Only these event types, as `object_type.metric` with `*`; empty: all."),
     ] = []
-    exclude: Annotated[list[str], Meta(description="Not these event types; wins over `include`.")] = []
+    exclude: Annotated[
+        list[str], Meta(description="Not these event types; wins over `include`.")
+    ] = []
     privacy: Annotated[Privacy, Meta(description="Fields to drop or hash before delivery.")] = (
         msgspec.field(default_factory=Privacy)
     )
@@ -60,7 +62,9 @@ class CommonOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "or a time such as `2026-11-01T00:00:00Z`."
         ),
     ] = "earliest"
-    batch_events_max: Annotated[int, Meta(ge=1, le=10_000, description="Events in one batch.")] = 100
+    batch_events_max: Annotated[int, Meta(ge=1, le=10_000, description="Events in one batch.")] = (
+        100
+    )
     batch_bytes_max: Annotated[
         int, Meta(ge=1024, le=64 * 2**20, description="Bytes of event bodies in one batch.")
     ] = 2**20
