@@ -156,7 +156,7 @@ def _ulid(at_seconds: int, number: int) -> str:
 
 
 def _other_ulid(sample: _Sample, mark: int) -> str:
-    """Make an id of something beside the event that no event id is equal to."""
+    """Make the id of something else that has to do with the event; never the event's own."""
     return _ulid(sample.at_seconds, mark << (_ULID_NUMBER_BITS - 8) | sample.person)
 
 

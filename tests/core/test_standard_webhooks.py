@@ -13,14 +13,16 @@ from standardwebhooks import Webhook
 from streamer.core.errors import ConfigurationError
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
 
-PAIRS = st.lists(st.tuples(st.text(), st.text()), max_size=5)
+# Few characters, and those that an encoding could trip over, so that borders coincide.
+TEXT = st.text("a12:.,é\0🎉", max_size=8)
+PAIRS = st.lists(st.tuples(TEXT, TEXT), max_size=5)
 
 
 @given(
     key=st.binary(min_size=1),
     events=PAIRS,
     seconds=st.integers(min_value=0, max_value=4_102_444_800),
-    body=st.text(),
+    body=TEXT,
 )
 def test_the_reference_library_makes_the_same_signature(
     key: bytes, events: list[tuple[str, str]], seconds: int, body: str
