@@ -84,8 +84,7 @@ def decode(body: bytes) -> Decoded | Undecodable:
         return Undecodable("nested_too_deep", "the JSON is nested too deep to be read safely")
     data = envelope.data
     person = person_key(_as_plain(data)) if data is not None else None
-    return _accept(envelope.event_id, envelope.object_type, envelope.metric,
-                   envelope.timestamp, person, text)
+    return _accept(envelope, person, text)
 
 
 def lane_key(person: str | None, event_id: str) -> int:
@@ -96,9 +95,9 @@ def lane_key(person: str | None, event_id: str) -> int:
 def _as_plain(data: _Data) -> dict[str, object]:
     identifiers = data.identifiers
     return {
-        "identifiers": {} if identifiers is None else {
-            "cio_id": identifiers.cio_id, "id": identifiers.id, "email": identifiers.email
-        },
+        "identifiers": {}
+        if identifiers is None
+        else {"cio_id": identifiers.cio_id, "id": identifiers.id, "email": identifiers.email},
         "customer_id": data.customer_id,
         "recipient": data.recipient,
     }
@@ -124,27 +123,24 @@ def _decode_tolerant(text: str) -> Decoded | Undecodable:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return Undecodable("not_unicode", "an escape stands for half a character")
-    return _accept(event_id, document.get("object_type"), document.get("metric"),
-                   document.get("timestamp"), person_key(document.get("data")), text)
+    envelope = _Envelope(
+        event_id,
+        _short_text(document.get("object_type")),
+        _short_text(document.get("metric")),
+        _number_or_text(document.get("timestamp")),
+    )
+    return _accept(envelope, person_key(document.get("data")), text)
 
 
-def _accept(
-    event_id: str,
-    object_type: object,
-    metric: object,
-    timestamp: object,
-    person: str | None,
-    text: str,
-) -> Decoded | Undecodable:
+def _accept(envelope: _Envelope, person: str | None, text: str) -> Decoded | Undecodable:
+    event_id = envelope.event_id
     if not 0 < len(event_id) <= EVENT_ID_CHARACTERS_MAX:
-        return Undecodable(
-            "bad_event_id", f"the event_id has {len(event_id)} characters"
-        )
+        return Undecodable("bad_event_id", f"the event_id has {len(event_id)} characters")
     return Decoded(
         event_id,
-        _short_text(object_type),
-        _short_text(metric),
-        _seconds(timestamp),
+        _short_text(envelope.object_type),
+        _short_text(envelope.metric),
+        _seconds(envelope.timestamp),
         lane_key(person, event_id),
         text,
     )
@@ -156,14 +152,20 @@ def _short_text(value: object) -> str | None:
     return None
 
 
-def _seconds(value: object) -> int | None:
+def _number_or_text(value: object) -> int | float | str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    return value
+
+
+def _seconds(value: float | str | None) -> int | None:
     """Read a Unix time in seconds from a number or from text; None if it is no usable time."""
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if value is None:
         return None
     return int(value) if 0 < value <= SECONDS_MAX else None
 

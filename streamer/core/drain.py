@@ -329,7 +329,9 @@ def _bury_exhausted(
 
 
 def _exhausted(event: StoredEvent, last_error: str, attempts: int) -> Burial:
-    return Burial(event, "exhausted", f"others were accepted meanwhile; last: {last_error}", attempts)
+    return Burial(
+        event, "exhausted", f"others were accepted meanwhile; last: {last_error}", attempts
+    )
 
 
 def _defer(

@@ -74,7 +74,9 @@ def remaining_seconds(policy: RetryPolicy, stored_at: int | None, now: int) -> f
     return min(max(0.0, (stored_at - now) / 1000), longest)
 
 
-def is_exhausted(policy: RetryPolicy, attempts: int, first_deferred_at: int | None, now: int) -> bool:
+def is_exhausted(
+    policy: RetryPolicy, attempts: int, first_deferred_at: int | None, now: int
+) -> bool:
     """Tell whether an event was deferred so often and so long that it is suspected itself."""
     return (
         first_deferred_at is not None

@@ -53,6 +53,7 @@ class Selection:
             )
         self._include = tuple(include)
         self._exclude = tuple(exclude)
+        self.takes_all = not self._include and not self._exclude
         self._included = _regex(self._include or ("*",))
         self._excluded = _regex(self._exclude)
         self._name_matches = lru_cache(_REMEMBERED_MAX)(self._look_at)

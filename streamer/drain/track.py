@@ -39,7 +39,7 @@ _log = structlog.get_logger("streamer.drain")
 
 
 class TrackLoop:
-    """Drains one cursor. `run` ends when its replay is through or the cursor is not ours any more."""
+    """Drains one cursor, until its replay is through or the cursor is not ours any more."""
 
     def __init__(
         self, shared: Shared, cursor: Cursor, feed: Feed, *, bury_at_once: bool = False
@@ -107,7 +107,7 @@ class TrackLoop:
         return self._feed.ends and self._caught_up and not self._window.events
 
     async def _rest(self) -> None:
-        """Wait for the next attempt, for an operator, or for a new event that may prove something."""
+        """Wait for the next attempt, an operator, or a new event that may prove something."""
         seconds = TRACK_TICK_SECONDS
         if not (self._shared.paused or self._shared.blocked):
             seconds = min(seconds, max(0.0, self._due - self._shared.clock.monotonic()))
@@ -139,10 +139,12 @@ class TrackLoop:
             return
         policy = self._shared.policy
         scan = await self._shared.reader.run(
-            self._feed.read,
-            self._window.through,
-            policy.batch_events_max * WINDOW_BATCHES,
-            min(WINDOW_BYTES_MAX, policy.batch_bytes_max * WINDOW_BATCHES),
+            lambda db: self._feed.read(
+                db,
+                self._window.through,
+                policy.batch_events_max * WINDOW_BATCHES,
+                min(WINDOW_BYTES_MAX, policy.batch_bytes_max * WINDOW_BATCHES),
+            )
         )
         fresh = tuple(at for at in scan.events if at.position not in self._progress.ahead)
         self._window = Window(self._window.events + fresh, scan.through)
@@ -197,7 +199,7 @@ class TrackLoop:
             if len(outcomes) == len(batch):
                 return outcomes
             reason = f"{len(outcomes)} outcomes for {len(batch)} events"
-        except Exception as error:  # noqa: BLE001 - a bug in a destination must not end the drain
+        except Exception as error:  # a bug in a destination must not end the drain
             reason = type(error).__name__
         _log.error("drain.destination_bug", destination=self.cursor.destination, reason=reason)
         return [deferred("internal", reason)] * len(batch)
@@ -261,7 +263,7 @@ class TrackLoop:
         """Write a settlement, however long the database takes: nothing is sent before it is."""
         while True:
             try:
-                ledger_id = await self._shared.writer.do(settling.settle, settlement)
+                ledger_id = await self._shared.writer.do(lambda db: settling.settle(db, settlement))
             except StoreError as error:
                 _log.warning(
                     "drain.settle_failed", destination=self.cursor.destination, error=str(error)
@@ -269,9 +271,7 @@ class TrackLoop:
                 self._tick(SETTLE_RETRY_SECONDS + TRACK_TICK_SECONDS)
                 await self._shared.clock.sleep(SETTLE_RETRY_SECONDS)
                 continue
-            self.cursor = replace(
-                self.cursor, progress=settlement.progress, state=settlement.state
-            )
+            self.cursor = replace(self.cursor, progress=settlement.progress, state=settlement.state)
             self._saved_at = self._shared.clock.monotonic()
             return ledger_id
 
@@ -294,7 +294,8 @@ class TrackLoop:
     def _tell(self, conclusion: Conclusion) -> None:
         board, name, track = self._shared.board, self.cursor.destination, conclusion.track
         for burial in conclusion.buried:
-            board.note(alarms.DEAD_LETTER, name, f"{burial.reason} (position {burial.event.position})")
+            position = burial.event.position
+            board.note(alarms.DEAD_LETTER, name, f"{burial.reason} (position {position})")
         if track.phase is Phase.HELD:
             board.note(alarms.HELD, name, track.last_error)
         elif conclusion.accepted:

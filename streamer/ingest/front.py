@@ -17,9 +17,10 @@ import structlog
 from streamer.clock import Clock
 from streamer.core import alarms, customerio
 from streamer.core.alarms import Alarm
-from streamer.core.errors import StoreDamaged, StoreError
+from streamer.core.errors import StoreError
 from streamer.core.event import Event
 from streamer.core.limits import LINGER_SECONDS
+from streamer.core.signature import Running
 from streamer.ingest import answers
 from streamer.ingest.answers import Answer
 from streamer.ingest.request import (
@@ -114,7 +115,7 @@ class Front:
             answer = await self._decide(scope["method"], source, headers, reader, running)
         except Disconnected:
             return
-        except Exception as error:  # noqa: BLE001 - any other answer than 503 costs an hour
+        except Exception as error:  # any other answer than a 503 would cost an hour
             _log.error("ingest.failed", error=type(error).__name__, exc_info=True)
             answer = answers.INTERNAL
         finally:
@@ -129,7 +130,7 @@ class Front:
         source: Source | None,
         headers: CallHeaders,
         reader: BodyReader,
-        running: Any,
+        running: Running | None,
     ) -> Answer:
         received_at = self._clock.now()
         try:
@@ -154,7 +155,7 @@ class Front:
         method: str,
         source: Source | None,
         headers: CallHeaders,
-        running: Any,
+        running: Running | None,
         received_at: int,
     ) -> Answer | None:
         """Say what is wrong with a call whose body was read, or None if it is genuine."""
@@ -169,9 +170,10 @@ class Front:
         if not running.matches():
             self.tally.of(source.name).bad_signatures += 1
             self._board.note(
-                alarms.BAD_SIGNATURE, source.name, "calls fail the signature check: was a key changed?"
+                alarms.BAD_SIGNATURE, source.name, "calls fail the check: was a key changed?"
             )
-            return answers.SIGNATURE_REFUSED if source.refuse_bad_signature else answers.BAD_SIGNATURE
+            refuse = source.refuse_bad_signature
+            return answers.SIGNATURE_REFUSED if refuse else answers.BAD_SIGNATURE
         assert headers.timestamp is not None
         return self._look_at_age(source, headers.timestamp, received_at)
 
@@ -231,13 +233,11 @@ class Front:
             return self._overloaded(source)
         try:
             kept = await self._writer.append(arrival)
-        except StoreDamaged:
-            return answers.STORE_FAILING
         except StoreError:
-            return answers.DISK_FULL if self.gate.disk_full else answers.STORE_FAILING
+            return answers.STORE_FAILING
         if kept is Kept.CONFLICT:
             self._board.note(
-                alarms.ID_CONFLICT, source.name, "see `streamer quarantine list --reason id_conflict`"
+                alarms.ID_CONFLICT, source.name, "see `streamer quarantine list`: id_conflict"
             )
         elif kept is Kept.QUARANTINED:
             self._board.note(alarms.QUARANTINED, source.name, "see `streamer quarantine list`")
@@ -249,7 +249,7 @@ class Front:
         return answers.OVERLOADED
 
     async def _reply(self, answer: Answer, reader: BodyReader, send: Send) -> None:
-        """Answer at once; if the sender is still writing, let it finish before the connection ends."""
+        """Answer at once; a sender that is still writing may finish before the connection ends."""
         if reader.complete:
             await send(answer.start_and_close if self.gate.leaving else answer.start)
             await send(_EMPTY_BODY)
@@ -280,7 +280,7 @@ class Front:
 
         try:
             await self._inner(scope, receive, watch)
-        except Exception as error:  # noqa: BLE001 - the server would answer 500
+        except Exception as error:  # the server would answer 500
             _log.error("web.failed", error=type(error).__name__, exc_info=True)
             if not begun:
                 await send(answers.INTERNAL.start_and_close)

@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 import anyio
 
 from streamer.store.sqlite import Connection, open_reader, open_writer
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _ITERATION_ROWS = 64  # aiosqlite's own default; nothing here iterates
@@ -29,15 +28,14 @@ _ITERATION_ROWS = 64  # aiosqlite's own default; nothing here iterates
 class Database(aiosqlite.Connection):
     """One SQLite connection and its thread."""
 
-    async def run(
-        self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run ``work(connection, …)`` on the connection's thread and return what it returns.
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work(connection)`` on the connection's thread and return what it returns.
 
         A caller that is cancelled stops waiting; the work itself goes on to
         its end, so it must be a whole transaction.
         """
-        return cast(T, await self._execute(partial(work, self._conn, *args, **kwargs)))
+        execute: Any = self._execute  # untyped in aiosqlite
+        return cast(T, await execute(work, self._conn))
 
     async def aclose(self) -> None:
         """Finish what is queued and close, even when cancelled: an open thread blocks the exit."""
@@ -56,6 +54,8 @@ async def connect_reader(path: Path) -> Database:
 
 
 async def _connect(connector: Callable[[], Connection]) -> Database:
+    database = Database(connector, _ITERATION_ROWS)
     # A cancelled connect would leak the native connection (aiosqlite issue 259).
     with anyio.CancelScope(shield=True):
-        return cast(Database, await Database(connector, _ITERATION_ROWS))
+        await database
+    return database

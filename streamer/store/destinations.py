@@ -44,7 +44,7 @@ class Known(msgspec.Struct, frozen=True):
     @property
     def selection(self) -> Selection:
         """Which events the destination wants."""
-        return Selection(self.include, self.exclude)
+        return Selection(include=self.include, exclude=self.exclude)
 
 
 _DECLARE = """
@@ -63,7 +63,9 @@ def declare(db: Connection, declared: Sequence[Declared], *, now: int) -> None:
     """Make the database know what is configured; what is no longer configured keeps its cursors."""
     db.execute("UPDATE destinations SET configured = 0")
     for one in declared:
-        new = db.execute("SELECT 1 FROM destinations WHERE name = ?", (one.name,)).fetchone() is None
+        new = (
+            db.execute("SELECT 1 FROM destinations WHERE name = ?", (one.name,)).fetchone() is None
+        )
         db.execute(
             _DECLARE,
             (one.name, one.kind, one.lanes, json.dumps(one.include), json.dumps(one.exclude)),
@@ -82,7 +84,7 @@ def _begin(db: Connection, one: Declared, position: int, now: int) -> None:
 def _start_position(db: Connection, start: str | int) -> int:
     if start == "earliest":
         first = outbox.first_position(db)
-        return (outbox.last_position(db) if first is None else first - 1)
+        return outbox.last_position(db) if first is None else first - 1
     if start == "now":
         return outbox.last_position(db)
     row = db.execute(
@@ -117,8 +119,9 @@ def _known(row: Sequence[object]) -> Known:
 def pause(db: Connection, name: str, *, now: int) -> None:
     """Stop draining to a destination until it is resumed; survives a restart."""
     load(db, name)
-    db.execute("UPDATE destinations SET paused_at = coalesce(paused_at, ?) WHERE name = ?",
-               (now, name))
+    db.execute(
+        "UPDATE destinations SET paused_at = coalesce(paused_at, ?) WHERE name = ?", (now, name)
+    )
     facts.record_act(db, "pause", name, now=now)
 
 

@@ -18,6 +18,13 @@ from streamer.store.cursors import Cursor
 from streamer.store.destinations import Known
 from streamer.store.sqlite import Connection
 
+_BEHIND = """
+FROM outbox JOIN cursors ON cursors.destination = ? AND cursors.replay_id = 0
+    AND cursors.lanes = ? AND lane_key % cursors.lanes = cursors.lane
+WHERE outbox.position > ? AND outbox.position <= ? AND outbox.position > cursors.position
+"""
+"""Events between two positions that lie behind the cursor of their own lane."""
+
 
 class Lag(msgspec.Struct, frozen=True):
     """Events that are not settled yet, and when the oldest of them was received."""
@@ -75,10 +82,7 @@ def _count(db: Connection, known: Known, behind: int, ahead: int, whole: Extent)
         return Lag()
     condition, parameters = known.selection.sql_condition()
     (found,) = db.execute(
-        "SELECT count(*) FROM outbox JOIN cursors ON cursors.destination = ?"
-        " AND cursors.replay_id = 0 AND cursors.lanes = ? AND lane_key % cursors.lanes = cursors.lane"
-        f" WHERE outbox.position > ? AND outbox.position <= ?"
-        f" AND outbox.position > cursors.position AND {condition}",
+        f"SELECT count(*) {_BEHIND} AND {condition}",
         (known.name, known.lanes, behind, end, *parameters),
     ).fetchone()
     oldest = _oldest(db, known, behind, end) if found else None
@@ -91,11 +95,7 @@ def _count(db: Connection, known: Known, behind: int, ahead: int, whole: Extent)
 def _oldest(db: Connection, known: Known, behind: int, end: int) -> int | None:
     condition, parameters = known.selection.sql_condition()
     row = db.execute(
-        "SELECT received_at FROM outbox JOIN cursors ON cursors.destination = ?"
-        " AND cursors.replay_id = 0 AND cursors.lanes = ? AND lane_key % cursors.lanes = cursors.lane"
-        f" WHERE outbox.position > ? AND outbox.position <= ?"
-        f" AND outbox.position > cursors.position AND {condition}"
-        " ORDER BY outbox.position LIMIT 1",
+        f"SELECT received_at {_BEHIND} AND {condition} ORDER BY outbox.position LIMIT 1",
         (known.name, known.lanes, behind, end, *parameters),
     ).fetchone()
     return None if row is None else int(row[0])

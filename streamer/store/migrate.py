@@ -39,7 +39,7 @@ def migrations_directory() -> Path:
 
 def load_migrations(directory: Path | None = None) -> list[Migration]:
     """Read the files in order; a gap in the numbers, or an odd name, is a broken installation."""
-    found = []
+    found: list[Migration] = []
     for path in sorted((directory or migrations_directory()).glob("*.sql")):
         name = _NAME.fullmatch(path.name)
         if name is None or int(name[1]) != len(found) + 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,7 @@ from streamer.core.selection import Selection
 from streamer.store import quarantine, sources
 from streamer.store.arrival import Arrival, Kept, UnreadableCall
 from streamer.store.sqlite import Connection
+
 
 class Lane(msgspec.Struct, frozen=True):
     """Which events of the outbox belong to one cursor."""
@@ -41,9 +43,7 @@ _COLUMNS = (
 )
 
 
-def append(
-    db: Connection, arrivals: Sequence[Arrival], *, quarantine_bytes_max: int
-) -> list[Kept]:
+def append(db: Connection, arrivals: Sequence[Arrival], *, quarantine_bytes_max: int) -> list[Kept]:
     """Store what arrived, in order; say for each what became of it.
 
     An event whose (source, id) is stored already is looked up before the
@@ -115,7 +115,7 @@ class Scan(msgspec.Struct, frozen=True):
 
     events: tuple[StoredEvent, ...]
     through: int
-    """Every event up to here was looked at; what is not in ``events`` does not concern the cursor."""
+    """Every event up to here was looked at; what is not in ``events`` is not the cursor's."""
     caught_up: bool
     """There was nothing after ``through`` when it was read."""
 
@@ -188,10 +188,9 @@ def find(db: Connection, event_id: str) -> tuple[StoredEvent, ...]:
     return tuple(_stored(row) for row in rows)
 
 
-def _stored(row: tuple[object, ...]) -> StoredEvent:
+def _stored(row: tuple[Any, ...]) -> StoredEvent:
     *columns, body = row
-    assert isinstance(body, str)
-    return StoredEvent(*columns, body.encode())  # type: ignore[arg-type]  # STRICT columns
+    return StoredEvent(*columns, body=body.encode())
 
 
 def last_position(db: Connection) -> int:
@@ -204,4 +203,3 @@ def first_position(db: Connection) -> int | None:
     """Return the position of the oldest event, or None when the outbox is empty."""
     row = db.execute("SELECT min(position) FROM outbox").fetchone()
     return None if row[0] is None else int(row[0])
-

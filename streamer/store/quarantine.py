@@ -12,7 +12,6 @@ from streamer.core.limits import TRUNCATED_COPY_BYTES
 from streamer.store.arrival import UnreadableCall
 from streamer.store.sqlite import Connection
 
-
 _KEEP = """
 INSERT INTO quarantine (source, reason, detail, event_id, received_at, last_received_at,
                         body_sha256, body_bytes, content_encoding, body)

@@ -41,7 +41,7 @@ class Replay(msgspec.Struct, frozen=True):
     @property
     def selection(self) -> Selection:
         """Which types of the range are replayed."""
-        return Selection(self.include, ())
+        return Selection(include=self.include, exclude=())
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ def count(db: Connection, request: Request, selection: Selection) -> int:
     """Count the events that a replay would send, those of the destination's own filter only."""
     if request.positions is not None:
         return len(request.positions)
-    own, own_parameters = Selection(request.include, ()).sql_condition()
+    own, own_parameters = Selection(include=request.include, exclude=()).sql_condition()
     wanted, parameters = selection.sql_condition()
     row = db.execute(
         f"SELECT count(*) FROM outbox WHERE position BETWEEN ? AND ?"

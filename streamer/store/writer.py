@@ -23,9 +23,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from streamer.clock import Clock
 from streamer.core.errors import StoreBusy, StoreDamaged, StoreError
@@ -40,7 +39,6 @@ from streamer.store.arrival import Arrival, Kept, UnreadableCall
 from streamer.store.connection import Database, connect_writer
 from streamer.store.sqlite import Connection
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _Waiting = tuple[Any, "asyncio.Future[Any]"]
@@ -62,7 +60,12 @@ class Writer:
     """The one writer of this process. `run` it in a task group; `append` and `do` from anywhere."""
 
     def __init__(
-        self, path: Path, clock: Clock, *, quarantine_bytes_max: int, queue_bytes_max: int,
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        quarantine_bytes_max: int,
+        queue_bytes_max: int,
         queue_events_max: int,
     ) -> None:
         self.stats = WriterStats()
@@ -105,17 +108,15 @@ class Writer:
         self._wake.set()
         return future
 
-    async def do(
-        self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run ``work(connection, …)`` inside the next transaction and wait until it is durable.
+    async def do(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work(connection)`` inside the next transaction and wait until it is durable.
 
         ``work`` may run again when a transaction had to be repeated, so it
         must not touch anything but the database. What it raises undoes its
         own changes alone.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._works.append((partial(work, *args, **kwargs), future))
+        self._works.append((work, future))
         self._wake.set()
         return await future
 
@@ -160,11 +161,13 @@ class Writer:
         works = self._take(self._works, COMMIT_EVENTS_MAX)
         if not arrivals and not works:
             return
-        batch = [arrival for arrival, _ in arrivals]
+        group = Group(
+            [arrival for arrival, _ in arrivals],
+            [work for work, _ in works],
+            self._quarantine_bytes_max,
+        )
         try:
-            kept, done = await self._database.run(
-                _transact, batch, [work for work, _ in works], self._quarantine_bytes_max
-            )
+            kept, done = await self._database.run(group.commit)
         except sqlite.Error as error:
             await self._failed(sqlite.map_error(error), arrivals, works)
             return
@@ -252,28 +255,40 @@ class Writer:
         self.stats.wal_pages = pages - moved
 
 
-def _transact(
-    db: Connection,
-    arrivals: Sequence[Arrival],
-    works: Sequence[Callable[[Connection], Any]],
-    quarantine_bytes_max: int,
-) -> tuple[list[Kept], list[Any]]:
-    """Store the arrivals and do the works in one transaction, on the connection's thread."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+class Group:
+    """What one transaction commits together."""
+
+    def __init__(
+        self,
+        arrivals: Sequence[Arrival],
+        works: Sequence[Callable[[Connection], object]],
+        quarantine_bytes_max: int,
+    ) -> None:
+        self._arrivals = arrivals
+        self._works = works
+        self._quarantine_bytes_max = quarantine_bytes_max
+
+    def commit(self, db: Connection) -> tuple[list[Kept], list[object]]:
+        """Store the arrivals and do the works in one transaction, on the connection's thread."""
+        db.execute("BEGIN IMMEDIATE")
         try:
-            kept = outbox.append(db, arrivals, quarantine_bytes_max=quarantine_bytes_max)
+            kept = self._append(db)
+            done = [_do_alone(db, work) for work in self._works]
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        return kept, done
+
+    def _append(self, db: Connection) -> list[Kept]:
+        most = self._quarantine_bytes_max
+        try:
+            return outbox.append(db, self._arrivals, quarantine_bytes_max=most)
         except sqlite.ROW_ERRORS:
             db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
-            kept = [_append_alone(db, arrival, quarantine_bytes_max) for arrival in arrivals]
-        done = [_do_alone(db, work) for work in works]
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    return kept, done
+            return [_append_alone(db, arrival, most) for arrival in self._arrivals]
 
 
 def _append_alone(db: Connection, arrival: Arrival, quarantine_bytes_max: int) -> Kept:
@@ -295,16 +310,17 @@ def _append_alone(db: Connection, arrival: Arrival, quarantine_bytes_max: int) -
     return kept[0]
 
 
-def _do_alone(db: Connection, work: Callable[[Connection], Any]) -> Any:
+def _do_alone(db: Connection, work: Callable[[Connection], object]) -> object:
     """Do one work under a savepoint; return what it raised, so that the others are not hurt."""
     db.execute("SAVEPOINT work")
+    result: object
     try:
         result = work(db)
     except (sqlite.OperationalError, sqlite.DatabaseError) as error:
         if not isinstance(error, sqlite.ROW_ERRORS):
             raise  # the disk's fault, not the work's: the whole transaction fails
         result = error
-    except Exception as error:  # noqa: BLE001 - handed to whoever asked for the work
+    except Exception as error:
         result = error
     if isinstance(result, Exception):
         db.execute("ROLLBACK TO work")
