@@ -190,7 +190,7 @@ def find(db: Connection, event_id: str) -> tuple[StoredEvent, ...]:
 
 def _stored(row: tuple[Any, ...]) -> StoredEvent:
     *columns, body = row
-    return StoredEvent(*columns, body=body.encode())
+    return StoredEvent(*(*columns, body.encode()))
 
 
 def last_position(db: Connection) -> int:
