@@ -219,3 +219,47 @@ lets them be pruned, and is not worth a write each."""
 
 OUTAGE_ALARM_SECONDS = 900
 """A destination that has deferred for a quarter of an hour is worth a look."""
+
+LISTEN_BACKLOG = 2_048
+"""Connections that the kernel holds for us while we are away or busy; the socket unit says the
+same."""
+
+KEEP_ALIVE_SECONDS = 75
+"""An idle connection is kept longer than any common proxy keeps it, so that the proxy is the one
+to close it: the other way round a request meets a closed connection now and then."""
+
+CONNECTION_REQUESTS_MAX = 1_000_000
+"""Requests on one connection before it is closed: practically never, since each closing may hit a
+request on its way."""
+
+READY_PROBE_SECONDS = 1.0
+"""A readiness probe writes at most this often; others in between get the same answer."""
+
+READY_PROBE_TIMEOUT_SECONDS = 2.0
+"""A write probe that takes longer means that calls are about to be answered 503."""
+
+JANITOR_SECONDS = 1.0
+"""How often counters and alarms are written down and the disk is looked at."""
+
+CHECKPOINT_IDLE_SECONDS = 30.0
+"""A quiet database is checkpointed this often, if anything was written at all."""
+
+PRUNE_SECONDS = 60.0
+"""How often old events are looked for."""
+
+PRUNE_PAUSE_SECONDS = 0.02
+"""Pause between two steps of pruning, so that calls get the disk in between."""
+
+VACUUM_PAGES_MAX = 256
+"""Pages given back to the file system in one step: a megabyte, a few milliseconds."""
+
+
+WATCH_SECONDS = 5.0
+"""How often the loops are asked whether they are alive; a third of the watchdog's interval if that
+is shorter."""
+
+WRITER_STALL_SECONDS = 20.0
+"""A transaction that takes this long hangs in the disk; below the unit's ``WatchdogSec=30``."""
+
+RELOAD_STOP_SECONDS = 5.0
+"""How long a drain that a reload replaces may take to finish its batch; then it is sent again."""

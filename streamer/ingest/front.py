@@ -34,6 +34,7 @@ from streamer.ingest.request import (
     read_headers,
 )
 from streamer.ingest.source import Source, signed_age_seconds
+from streamer.observe.log import where
 from streamer.store.arrival import Arrival, Kept, UnreadableCall
 from streamer.store.sources import Tally
 from streamer.store.writer import Writer
@@ -116,7 +117,7 @@ class Front:
         except Disconnected:
             return
         except Exception as error:  # any other answer than a 503 would cost an hour
-            _log.error("ingest.failed", error=type(error).__name__, exc_info=True)
+            _log.error("ingest.failed", raised=where(error))
             answer = answers.INTERNAL
         finally:
             reader.close()
@@ -281,7 +282,7 @@ class Front:
         try:
             await self._inner(scope, receive, watch)
         except Exception as error:  # the server would answer 500
-            _log.error("web.failed", error=type(error).__name__, exc_info=True)
+            _log.error("web.failed", raised=where(error))
             if not begun:
                 await send(answers.INTERNAL.start_and_close)
                 await send(_EMPTY_BODY)

@@ -20,6 +20,11 @@ _COUNTER_OF = {
 }
 
 
+_SUMMED = (
+    "received", "duplicates", "quarantined", "unknown_types", "bad_signatures", "refused"
+)
+
+
 class SourceCounts(msgspec.Struct):
     """What to add to one source's row."""
 
@@ -43,6 +48,14 @@ class Tally:
     def of(self, source: str) -> SourceCounts:
         """Return the counts of one source, to be added to."""
         return self.by_source.setdefault(source, SourceCounts())
+
+    def merge(self, other: Tally) -> None:
+        """Take over what another tally has counted."""
+        for source, counts in other.by_source.items():
+            mine = self.of(source)
+            for field in _SUMMED:
+                setattr(mine, field, getattr(mine, field) + getattr(counts, field))
+            mine.oldest_call_seconds = max(mine.oldest_call_seconds, counts.oldest_call_seconds)
 
     def add(self, arrival: Arrival, became: Kept) -> None:
         """Count one arrival and what became of it."""

@@ -54,6 +54,13 @@ class WriterStats:
         self.full = 0
         self.wal_pages = 0
         self.ticks = 0
+        self._busy_taken = 0
+
+    def take_busy(self) -> bool:
+        """Tell whether the lock was met since the last call."""
+        met = self.busy > self._busy_taken
+        self._busy_taken = self.busy
+        return met
 
 
 class Writer:
@@ -79,6 +86,7 @@ class Writer:
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._stopping = False
+        self._committing = False
         self._database: Database | None = None
         self._since_checkpoint_bytes = 0
         self._since_checkpoint = 0
@@ -88,6 +96,11 @@ class Writer:
     async def open(self) -> None:
         """Open the connection; call before `run`."""
         self._database = await connect_writer(self._path)
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether nothing waits for a commit."""
+        return not (self._arrivals or self._works or self._committing)
 
     def has_room(self, body_bytes: int) -> bool:
         """Tell whether another arrival may wait."""
@@ -139,7 +152,9 @@ class Writer:
         while not (self._stopping and not self._arrivals and not self._works):
             self.stats.ticks += 1
             if self._arrivals or self._works:
+                self._committing = True
                 await self._commit_waiting()
+                self._committing = False
             else:
                 await self._wake.wait()
                 self._wake.clear()

@@ -1,0 +1,218 @@
+"""The slow work beside the fast: counters, alarms, disk, pruning, one step at a time.
+
+Everything here runs through the writer in transactions as small as a settled
+batch, so that no call ever waits for the janitor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from streamer.app.room import Room, RoomWatch
+from streamer.clock import Clock
+from streamer.core import alarms
+from streamer.core.errors import StoreError
+from streamer.core.limits import (
+    CHECKPOINT_IDLE_SECONDS,
+    CLOCK_JUMP_SECONDS_MAX,
+    DAY_SECONDS,
+    JANITOR_SECONDS,
+    PRUNE_EVENTS_MAX,
+    PRUNE_PAUSE_SECONDS,
+    PRUNE_SECONDS,
+    VACUUM_PAGES_MAX,
+)
+from streamer.ingest.front import Front
+from streamer.observe.board import Board
+from streamer.store import alarms as stored_alarms
+from streamer.store import facts, migrate, prune, sources
+from streamer.store.sources import Tally
+from streamer.store.sqlite import Connection
+from streamer.store.writer import Writer
+
+CLOCK_SEEN = "wall_clock_seen_at"
+CLOCK_DOUBTED = "wall_clock_doubted_at"
+"""Facts: the last wall time that was believed, and the one that was not."""
+
+_log = structlog.get_logger("streamer.janitor")
+
+
+class Janitor:
+    """Ticks once a second for as long as the service runs."""
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        front: Front,
+        writer: Writer,
+        board: Board,
+        clock: Clock,
+        retention_days: int,
+        wal_alarm_bytes: int,
+        room: RoomWatch,
+        on_room: Callable[[Room], None],
+    ) -> None:
+        self.retention_days = retention_days
+        self.alive_until = 0.0
+        self.room = room
+        self._path = path
+        self._wal_path = path.with_name(path.name + "-wal")
+        self._front = front
+        self._writer = writer
+        self._board = board
+        self._clock = clock
+        self.wal_alarm_bytes = wal_alarm_bytes
+        self._on_room = on_room
+        self._next_prune = 0.0
+        self._next_checkpoint = 0.0
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            self.alive_until = self._clock.monotonic() + 60
+            self._look_at_room()
+            self._look_at_log()
+            self._look_at_writer()
+            await self._write_down()
+            now = self._clock.monotonic()
+            if now >= self._next_checkpoint:
+                self._next_checkpoint = now + CHECKPOINT_IDLE_SECONDS
+                await self._writer.checkpoint()
+            if now >= self._next_prune and not self.room.last.drain_stops:
+                self._next_prune = now + PRUNE_SECONDS
+                await self.prune()
+            await self._clock.sleep(JANITOR_SECONDS)
+
+    async def finish(self) -> None:
+        """Write down what was counted since the last tick."""
+        await self._write_down()
+
+    def _look_at_room(self) -> None:
+        room = self.room.look()
+        self._front.gate.disk_full = room.ingest_stops
+        self._on_room(room)
+        free = f"{room.free_bytes // 2**20} MiB are free"
+        for alarm, holds in (
+            (alarms.DISK_FLOOR_INGEST, room.ingest_stops),
+            (alarms.DISK_FLOOR_DRAIN, room.drain_stops),
+        ):
+            self._board.note(alarm, "", free) if holds else self._board.clear(alarm, "")
+
+    def wal_bytes(self) -> int:
+        """Return the size of the write-ahead log."""
+        try:
+            return self._wal_path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _look_at_log(self) -> None:
+        size = self.wal_bytes()
+        # The file keeps its size when it is reused, so it counts only while pages wait in it.
+        if size >= self.wal_alarm_bytes and self._writer.stats.wal_pages:
+            self._board.note(alarms.WAL_LARGE, "", f"it has {size // 2**20} MiB")
+        else:
+            self._board.clear(alarms.WAL_LARGE, "")
+
+    def _look_at_writer(self) -> None:
+        stats = self._writer.stats
+        if stats.take_busy():
+            self._board.note(alarms.DATABASE_LOCKED, "", "commits waited for the lock")
+        if stats.disk_errors_in_row:
+            self._board.note(alarms.DATABASE_FAILING, "", f"{stats.disk_errors_in_row} in a row")
+        else:
+            self._board.clear(alarms.DATABASE_FAILING, "")
+
+    async def _write_down(self) -> None:
+        """Store counters and alarms, if there are any; keep them for later when that fails."""
+        tally, self._front.tally = self._front.tally, Tally()
+        changes = self._board.take()
+        if not tally.by_source and not changes:
+            return
+        now = self._clock.now()
+
+        def write(db: Connection) -> None:
+            sources.add(db, tally)
+            for change in changes:
+                if change.times:
+                    stored_alarms.note(
+                        db, change.code, change.subject, change.message,
+                        times=change.times, now=now,
+                    )
+                else:
+                    stored_alarms.clear(db, change.code, change.subject, now=now)
+
+        try:
+            await self._writer.do(write)
+        except StoreError:
+            self._board.put_back(changes)
+            self._front.tally.merge(tally)
+
+    async def prune(self) -> None:
+        """Forget what is old enough, in steps, until nothing is left to forget."""
+        try:
+            if await self._clock_is_believable():
+                older_than = self._clock.now() - self.retention_days * DAY_SECONDS * 1000
+                await self._forget(older_than)
+        except StoreError as error:
+            _log.warning("prune.failed", error=str(error))
+
+    async def _forget(self, older_than: int) -> None:
+        now = self._clock.now()
+        await self._writer.do(lambda db: prune.mark_settled(db, now=now))
+        most = PRUNE_EVENTS_MAX
+        steps: tuple[Callable[[Connection], int], ...] = (
+            lambda db: prune.prune_step(db, older_than=older_than, events_max=most),
+            lambda db: prune.prune_quarantine(db, older_than=older_than, rows_max=most),
+            lambda db: prune.prune_stories(db, older_than=older_than, rows_max=most),
+        )
+        for step in steps:
+            while gone := await self._writer.do(step):
+                _log.debug("prune.step", rows=gone)
+                self.alive_until = self._clock.monotonic() + 60
+                await self._clock.sleep(PRUNE_PAUSE_SECONDS)
+        left = await self._writer.maintain(prune.free_pages)
+        while left:
+            before = left
+            left = await self._writer.maintain(lambda db: prune.vacuum_step(db, VACUUM_PAGES_MAX))
+            self.alive_until = self._clock.monotonic() + 60
+            await self._clock.sleep(PRUNE_PAUSE_SECONDS)
+            if left >= before:
+                break
+        for copy in migrate.expire_copies(self._path, older_than=older_than):
+            _log.info("copy.expired", name=copy.name)
+
+    async def _clock_is_believable(self) -> bool:
+        """Stop pruning when the wall clock leapt: a wrong year would delete everything."""
+        now = self._clock.now()
+        leap_ms = CLOCK_JUMP_SECONDS_MAX * 1000
+
+        def look(db: Connection) -> bool:
+            seen = facts.read(db, CLOCK_SEEN)
+            idle_ms = DAY_SECONDS * 1000 * self.retention_days
+            first_look = self._first_look
+            if seen is not None and (
+                now < seen - leap_ms or now > seen + (idle_ms if first_look else leap_ms)
+            ):
+                facts.write(db, CLOCK_DOUBTED, now)
+                return False
+            if facts.read(db, CLOCK_DOUBTED) is not None:
+                facts.remove(db, CLOCK_DOUBTED)
+            facts.write(db, CLOCK_SEEN, now)
+            return True
+
+        believable = await self._writer.do(look)
+        self._first_look = False
+        if believable:
+            self._board.clear(alarms.CLOCK_JUMPED, "")
+        else:
+            self._board.note(
+                alarms.CLOCK_JUMPED, "", "check the time, then run `streamer db confirm-clock`"
+            )
+        return believable
+
+    _first_look = True
+    """A service that was off for a week meets a clock that is a week on, and that is right."""

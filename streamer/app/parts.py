@@ -1,0 +1,84 @@
+"""From the configuration to the parts of the running service."""
+
+from __future__ import annotations
+
+from streamer.clock import Clock
+from streamer.config.model import Config
+from streamer.config.secrets import Secrets, secrets_in
+from streamer.core.alarms import Alarm
+from streamer.core.retry import RetryPolicy
+from streamer.core.selection import Selection
+from streamer.core.signature import Verifier
+from streamer.destinations import registry
+from streamer.destinations.base import Destination
+from streamer.destinations.options import CommonOptions
+from streamer.drain.shared import DrainPolicy
+from streamer.ingest.source import Source
+from streamer.observe.board import Board
+from streamer.store.writer import Writer
+
+
+def make_sources(config: Config, secrets: Secrets) -> dict[str, Source]:
+    """Prepare every configured source for verifying calls."""
+    return {
+        name: Source(
+            name=name,
+            verifier=Verifier([secrets.of(key).encode() for key in options.signing_keys]),
+            refuse_bad_signature=options.on_bad_signature == "401",
+            body_bytes_max=config.outbox.body_max_bytes,
+            age_warn_seconds=options.age_warn_seconds,
+            age_limit_seconds=options.age_limit_seconds,
+        )
+        for name, options in config.sources.items()
+    }
+
+
+def make_destination(
+    name: str, options: CommonOptions, secrets: Secrets, *, clock: Clock, board: Board
+) -> Destination:
+    """Make one destination; its alarms carry its name."""
+
+    def raise_alarm(alarm: Alarm, message: str) -> None:
+        board.note(alarm, name, message)
+
+    return registry.build(name, options, clock=clock, secret=secrets.of, raise_alarm=raise_alarm)
+
+
+def secret_values(options: CommonOptions, secrets: Secrets) -> tuple[str, ...]:
+    """Return the values of a destination's secrets: a file may hold a new one after a reload."""
+    return tuple(secrets.of(secret) for _, secret in secrets_in(options))
+
+
+def make_policy(options: CommonOptions) -> DrainPolicy:
+    """Say how a destination is to be drained."""
+    return DrainPolicy(
+        selection=Selection(include=options.include, exclude=options.exclude),
+        retry=RetryPolicy(
+            base_seconds=options.backoff_base_seconds, max_seconds=options.backoff_max_seconds
+        ),
+        batch_events_max=options.batch_events_max,
+        batch_bytes_max=options.batch_bytes_max,
+        linger_ms=options.linger_ms,
+        rate_per_second=options.rate_per_second,
+        lanes=options.lanes,
+    )
+
+
+def make_writer(config: Config, clock: Clock) -> Writer:
+    """Make the writer; it opens its connection later."""
+    outbox = config.outbox
+    return Writer(
+        config.database_path,
+        clock,
+        quarantine_bytes_max=outbox.quarantine_bytes_max,
+        queue_bytes_max=outbox.queue_bytes_max,
+        queue_events_max=outbox.queue_events_max,
+    )
+
+
+def allowed_hosts(config: Config) -> frozenset[str]:
+    """Names under which the admin listener may be called."""
+    bind = config.admin.bind
+    own = set() if bind.startswith("unix:") else {bind.rpartition(":")[0].strip("[]")}
+    return frozenset({"localhost", "127.0.0.1", "::1", *own, *config.admin.allowed_hosts})
+

@@ -1,0 +1,98 @@
+"""The board of alarms: raised from anywhere in the service, written down once a second.
+
+Raising an alarm touches only memory, because it happens on the hot path and
+when the database itself is what fails. Whoever runs the service takes what has
+changed and stores it, so that commands beside the service can show it. Each
+alarm logs at most one line a minute.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+
+from streamer.clock import Clock
+from streamer.core.alarms import Alarm, Severity
+from streamer.core.limits import ALARM_LOG_SECONDS
+
+_log = structlog.get_logger("streamer.alarm")
+
+Key = tuple[str, str]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An alarm that was raised, or a condition that is over, since the last look."""
+
+    code: str
+    subject: str
+    message: str
+    times: int
+    """How often it was raised; 0: it was cleared."""
+
+
+class Board:
+    """Alarms of this process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.counts: dict[Key, int] = {}
+        """How often each alarm was raised since the start, for the metrics."""
+        self._clock = clock
+        self._raised: dict[Key, Change] = {}
+        self._cleared: set[Key] = set()
+        self._standing: set[Key] = set()
+        self._logged_at: dict[Key, float] = {}
+
+    def restore(self, standing: list[Key]) -> None:
+        """Take over the conditions that an earlier process left standing."""
+        self._standing.update(standing)
+
+    def note(self, alarm: Alarm, subject: str, message: str) -> None:
+        """Raise an alarm about ``subject``, a source or a destination or nothing."""
+        key = (alarm.code, subject)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        before = self._raised.get(key)
+        times = 1 if before is None else before.times + 1
+        self._raised[key] = Change(alarm.code, subject, message, times)
+        self._cleared.discard(key)
+        self._standing.add(key)
+        self._log(alarm, key, message)
+
+    def clear(self, alarm: Alarm, subject: str) -> None:
+        """Say that a condition is over; costs nothing when it did not hold."""
+        key = (alarm.code, subject)
+        if key not in self._standing:
+            return
+        self._standing.discard(key)
+        self._raised.pop(key, None)
+        self._cleared.add(key)
+        _log.info("alarm.cleared", code=alarm.code, subject=subject, title=alarm.title)
+
+    def take(self) -> list[Change]:
+        """Return what has changed since the last call."""
+        changes = list(self._raised.values())
+        changes += [Change(code, subject, "", 0) for code, subject in self._cleared]
+        self._raised.clear()
+        self._cleared.clear()
+        return changes
+
+    def put_back(self, changes: list[Change]) -> None:
+        """Keep changes that could not be stored, unless something newer is known."""
+        for change in changes:
+            key = (change.code, change.subject)
+            if key in self._raised or key in self._cleared:
+                continue
+            if change.times:
+                self._raised[key] = change
+            else:
+                self._cleared.add(key)
+
+    def _log(self, alarm: Alarm, key: Key, message: str) -> None:
+        now = self._clock.monotonic()
+        last = self._logged_at.get(key)
+        if last is not None and now - last < ALARM_LOG_SECONDS:
+            return
+        self._logged_at[key] = now
+        write = _log.error if alarm.severity is Severity.CRITICAL else _log.warning
+        write(
+            "alarm.raised", code=alarm.code, title=alarm.title, subject=key[1], message=message
+        )

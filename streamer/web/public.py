@@ -1,0 +1,20 @@
+"""What the ingest listener serves beside the webhooks: health, and plain refusals."""
+
+from __future__ import annotations
+
+from quart import Quart, Response
+from werkzeug.exceptions import HTTPException
+
+from streamer.web.health import Health, health_routes
+
+
+def make_public(health: Health) -> Quart:
+    """Make the application that stands behind the ingest front."""
+    app = Quart("streamer.public")
+    app.register_blueprint(health_routes(health))
+
+    @app.errorhandler(HTTPException)
+    async def refuse(error: HTTPException) -> Response:
+        return Response(f"{error.name}\n", error.code or 503, content_type="text/plain")
+
+    return app
