@@ -1,0 +1,189 @@
+"""Every limit of the program, named, with the reason for its number.
+
+Plain constants and nothing else, so that any layer may read them. Some are the
+defaults or the outer bounds of a setting (`streamer.config.model` says which);
+the rest are fixed. A number that stands for a limit anywhere else in the
+program is a mistake: give it a name here first.
+"""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+DAY_SECONDS = 86_400
+
+# The sender.
+
+SENDER_TIMEOUT_SECONDS = 4.0
+"""Customer.io gives a call up after this long, network and TLS included."""
+
+SENDER_RETRY_DAYS = 7
+"""Customer.io repeats an unanswered call for this long."""
+
+ANSWER_DEADLINE_SECONDS = 3.0
+"""From the headers to our answer. Leaves a second of the sender's four for network and proxy, so
+that it reads our 503 (a short wait) and does not hang up (an unknown outcome)."""
+
+ANSWER_DEADLINE_SECONDS_MAX = 3.8
+"""The longest deadline that can be set; beyond it the sender has gone before we answer."""
+
+RETRY_AFTER_SECONDS = 5
+"""What a 503 asks for. Long enough for one bad commit to pass; the sender is not known to heed
+it."""
+
+# One request.
+
+HEADER_BYTES_MAX = 16 * KIB
+"""All headers of a request together. Customer.io sends under 1 KiB; common proxies stop at 8 KiB
+to 16 KiB."""
+
+BODY_BYTES_MAX = 8 * MIB
+"""Default of ``body_max_bytes``. A mail with Body Content is one JSON string of well under 1
+MiB."""
+
+BODY_BYTES_HARD_MAX = 32 * MIB
+"""No setting goes beyond it, and no more of a body is ever kept. Two such bodies fit in the
+ingest queue."""
+
+TRUNCATED_COPY_BYTES = 64 * KIB
+"""How much is kept of a body that is too large, or comes when the quarantine is full: enough to
+see whose event it was."""
+
+EVENT_ID_CHARACTERS_MAX = 512
+"""Customer.io's ids have 26 characters. A longer one than this would bloat the unique index."""
+
+# The ingest queue and its commits.
+
+INGEST_QUEUE_BYTES_MAX = 64 * MIB
+"""Bodies that wait for their commit. Far below the service's ``MemoryHigh`` of 384 MiB, so that a
+stalled disk ends in a 503 and not in the OOM killer's hands."""
+
+INGEST_QUEUE_EVENTS_MAX = 10_000
+"""Events that wait for their commit: what the HTTP server can take in within one deadline.
+Whatever stands further back would be answered too late anyway."""
+
+COMMIT_EVENTS_MAX = 1_000
+"""Events in one group commit. The gain of a larger group is below one per cent, and a culprit in
+it costs as many single inserts."""
+
+COMMIT_BYTES_MAX = 32 * MIB
+"""Bytes in one group commit: at least the largest body, and half the queue."""
+
+BUSY_TIMEOUT_MILLISECONDS = 500
+"""How long SQLite waits for another program's lock. Several tries must fit in the deadline."""
+
+FSYNC_ERRORS_IN_A_ROW_MAX = 5
+"""After so many failed syncs, each on a fresh connection, the disk and not the moment is at
+fault: the process stops and leaves it to the service manager."""
+
+# The database and its disk.
+
+RETENTION_DAYS = 14
+"""Default of ``retention_days``: a week of the sender's retries and a week to notice a loss."""
+
+RETENTION_DAYS_MIN = SENDER_RETRY_DAYS + 1
+"""A retry after seven days must still meet the event it repeats, or it is stored twice."""
+
+WAL_ALARM_BYTES = 256 * MIB
+"""Default of ``wal_alarm_bytes``. Passive checkpoints keep the write-ahead log near 4 MiB; at
+this size a reader has stood in one SELECT for minutes."""
+
+INGEST_FLOOR_BYTES = 512 * MIB
+"""Default of ``ingest_floor_bytes``: room for the drains to go on, for pruning and for an
+operator's tools, once nothing new is let in."""
+
+DRAIN_FLOOR_BYTES = 64 * MIB
+"""Default of ``drain_floor_bytes``: SQLite needs some room to write a checkpoint and a cursor."""
+
+QUARANTINE_BYTES_MAX = GIB
+"""Default of ``quarantine_bytes_max``: one captured body, sent again and again with a new
+timestamp, must not fill the disk."""
+
+DISK_ALARM_SHARES = (0.50, 0.75, 0.90)
+"""Shares of the disk in use at which an alarm says who pins the outbox and when it will be
+full."""
+
+PRUNE_EVENTS_MAX = 1_000
+"""Events pruned in one transaction: ingest must never wait for pruning longer than for a
+commit."""
+
+POSITION_LEAP = 10**9
+"""How far restore and salvage move the position sequence: more events than can have been lost."""
+
+CLOCK_JUMP_SECONDS_MAX = DAY_SECONDS
+"""A wall clock that moved further than this is not believed, and pruning waits to be
+confirmed."""
+
+DATA_VERSION_POLL_SECONDS = 0.5
+"""How soon an operator's command on the database is noticed. One look costs 3 microseconds."""
+
+# Draining.
+
+WINDOW_EVENTS_MAX = 10_000
+"""Events read from the outbox for one batch at most; the largest ``batch_events_max``."""
+
+WINDOW_BYTES_MAX = 64 * MIB
+"""Bytes read for one batch at most; the largest ``batch_bytes_max``. One event larger than a
+batch goes alone."""
+
+SCAN_EVENTS_MAX = 10_000
+"""Events looked at in one read when a filter or the other lanes let few through: a read must end
+soon, because the write-ahead log cannot shrink below it."""
+
+LANES_MAX = 64
+"""Each lane holds a batch in memory and a connection to the destination."""
+
+RETRY_AFTER_SECONDS_MAX = 3_600
+"""The longest wait that a destination can ask for; a date in the far future is a bug of
+theirs."""
+
+ISOLATE_ATTEMPTS_MIN = 10
+"""Attempts before an event that is always deferred is set aside and the next one is tried …"""
+
+ISOLATE_SECONDS_MIN = 3_600
+"""… and the time that must have passed too, so that an ordinary outage burns nobody's
+attempts."""
+
+HELD_PROBE_SECONDS_MIN = 60
+"""First wait before a held destination is tried again with one event."""
+
+HELD_PROBE_SECONDS_MAX = 900
+"""Longest wait between such tries: what an operator mends is noticed within a quarter of an hour
+even if nobody says ``resume``."""
+
+LEDGER_COALESCE_EVENTS_MAX = 10_000
+"""Events that one coalesced ledger row may cover, so that it still tells when an event went."""
+
+LEDGER_COALESCE_SECONDS = 60
+"""Time that one coalesced ledger row may cover; a minute is as close as a person asks."""
+
+ANSWER_BYTES_MAX = 256 * KIB
+"""How much of a destination's answer is read. A list of refusals for the largest usual batch
+fits; an endless answer does not."""
+
+LAG_COUNT_EVENTS_MAX = 100_000
+"""Up to here the lag of a filter or a lane is counted; beyond it is estimated (cold counting of
+two million rows took 1.7 s)."""
+
+# Starting, stopping, telling.
+
+LAME_DUCK_SECONDS = 2.0
+"""Default of ``lame_duck_seconds``. Keep-alive senders hear ``Connection: close`` meanwhile;
+without it some met a closed connection, which costs them an hour."""
+
+GRACEFUL_SECONDS = 20.0
+"""Default of ``graceful_seconds``. With the lame duck well below the unit's
+``TimeoutStopSec=45``."""
+
+ALARM_MEMORY_SECONDS = DAY_SECONDS
+"""How long an incident stays in ``status``: whoever looks once a day sees each one."""
+
+ALARM_LOG_SECONDS = 60
+"""One log line a minute per alarm; the counter has the rest."""
+
+CONFIG_FILE_BYTES_MAX = MIB
+"""A larger configuration file is some other file."""
+
+SECRET_BYTES_MAX = 64 * KIB
+"""A larger secret is some other file. systemd's own credentials end at 1 MiB."""
