@@ -27,19 +27,12 @@ def needs_restart(old: Config, new: Config) -> list[str]:
     return list(dict.fromkeys(map(dotted, paths)))
 
 
-def _marked(old: object, new: object, path: KeyPath) -> Iterator[KeyPath]:
-    """Find the changed settings that are marked; ``old`` may be another kind of table, or none."""
-    if old == new:
-        return
-    if isinstance(new, dict):
-        before = old if isinstance(old, dict) else {}
-        for name, value in new.items():
-            yield from _marked(before.get(name), value, (*path, name))
-    elif isinstance(new, msgspec.Struct):
-        for item in settings_of(type(new)):
-            value, previous = getattr(new, item.name), getattr(old, item.name, None)
-            here = (*path, item.name)
-            if item.restart and value != previous:
-                yield here
-            else:
-                yield from _marked(previous, value, here)
+def _marked(old: msgspec.Struct, new: msgspec.Struct, path: KeyPath) -> Iterator[KeyPath]:
+    """Find the changed settings that are marked; sources and destinations have none."""
+    for item in settings_of(type(new)):
+        before, value = getattr(old, item.name), getattr(new, item.name)
+        here = (*path, item.name)
+        if item.restart and value != before:
+            yield here
+        elif isinstance(value, msgspec.Struct) and not item.restart:
+            yield from _marked(before, value, here)

@@ -24,9 +24,7 @@ class Lines:
     """Where each key of one TOML text stands."""
 
     def __init__(self, text: str) -> None:
-        self._lines: dict[KeyPath, int] = {}
-        for path, line in _keys(text):
-            self._lines.setdefault(path, line)
+        self._lines = dict(_keys(text))
 
     def line_of(self, path: KeyPath) -> int | None:
         """Return the line, from 1, of a key or of the nearest table that should have held it."""

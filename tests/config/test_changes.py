@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from streamer.config.changes import needs_restart
+from streamer.config.model import Config
+from streamer.config.settings import named_of, settings_of, variants_of
 
 from .conftest import LoadText
 
@@ -70,3 +72,10 @@ def test_what_a_running_service_can_change_is_not_listed(
 def test_another_kind_under_the_same_name_is_taken_over(load_text: LoadText) -> None:
     screen = BEFORE[: BEFORE.index("[destinations")] + '[destinations.hook]\nkind = "stdout"'
     assert needs_restart(load_text(BEFORE).config, load_text(screen).config) == []
+
+
+def test_every_setting_of_a_source_or_destination_can_change_while_running() -> None:
+    kinds = [named_of(item.type) for item in settings_of(Config) if named_of(item.type)]
+    tables = [table for kind in kinds for table in variants_of(kind).values()]
+    assert len(tables) >= 4
+    assert not [item.name for table in tables for item in settings_of(table) if item.restart]

@@ -99,5 +99,5 @@ def test_a_rule_is_silent_while_one_of_its_settings_is_wrong_by_itself(
 def test_a_rule_speaks_although_another_setting_of_the_table_is_wrong(
     problems_of: ProblemsOf,
 ) -> None:
-    text = '[server]\nbind = "127.0.0.1:8081"\ngraceful_seconds = -1'
-    assert list(problems_of(text)) == ["admin.bind", "server.graceful_seconds"]
+    text = '[server]\nbind = "127.0.0.1:8081"\ngraceful_seconds = -1\nprocesses = 2'
+    assert list(problems_of(text)) == ["admin.bind", "server.graceful_seconds", "server.processes"]

@@ -120,6 +120,10 @@ def test_a_wrong_value_is_told_from_what_it_must_be(
     assert message in problems[path].message
 
 
+def test_a_misspelt_choice_is_answered_with_the_nearest(problems_of: ProblemsOf) -> None:
+    assert problems_of('[log]\nlevel = "warn"')["log.level"].hint == "Did you mean `warning`?"
+
+
 @pytest.mark.parametrize("name", ["Hook", '"a b"', "-hook", '"hook.eu"', '""', "h" * 64])
 def test_names_fit_into_addresses_and_variables(problems_of: ProblemsOf, name: str) -> None:
     text = f'[destinations.{name}]\nkind = "stdout"'
