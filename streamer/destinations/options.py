@@ -7,34 +7,44 @@ is the configuration reference.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-Seconds = Annotated[float, Meta(ge=0)]
+from streamer.core import limits
+
+# What a text must be beyond its type: `streamer.config.formats` has the rule behind each name.
+FILE_PATH = Meta(extra={"format": "path"})
+URL = Meta(extra={"format": "url"})
+EVENT_TYPES = Meta(extra={"format": "event_types"})
+FIELD_PATH = Meta(extra={"format": "field_path"})
+START = Meta(extra={"format": "start"})
 
 
 class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to find a secret: exactly one of the three is set. A literal value is refused."""
 
-    credential: str | None = None
-    file: str | None = None
-    env: str | None = None
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Show where the secret is, never what it is."""
-        return [(name, getattr(self, name)) for name in self.__struct_fields__]
+    credential: Annotated[
+        str | None, Meta(description="Name of a systemd credential (`LoadCredential=`).")
+    ] = None
+    file: Annotated[
+        str | None, Meta(description="A file that holds the secret and nothing else."), FILE_PATH
+    ] = None
+    env: Annotated[
+        str | None, Meta(description="Name of the environment variable that holds it.")
+    ] = None
 
 
 class Privacy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Fields of the event's ``data`` that this destination must not see."""
 
     drop: Annotated[
-        list[str], Meta(description="Paths below `data` that are left out, such as `content`.")
+        list[Annotated[str, FIELD_PATH]],
+        Meta(description="Paths below `data` that are left out, such as `content`."),
     ] = []
     hash: Annotated[
-        list[str],
+        list[Annotated[str, FIELD_PATH]],
         Meta(
             description="Paths below `data` whose text is replaced by its SHA-256 in hex; "
             "an e-mail address is lower-cased and trimmed first."
@@ -46,11 +56,12 @@ class CommonOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """What every kind of destination can be told."""
 
     include: Annotated[
-        list[str],
+        list[Annotated[str, EVENT_TYPES]],
         Meta(description="Only these event types, as `object_type.metric` with `*`; empty: all."),
     ] = []
     exclude: Annotated[
-        list[str], Meta(description="Not these event types; wins over `include`.")
+        list[Annotated[str, EVENT_TYPES]],
+        Meta(description="Not these event types; wins over `include`."),
     ] = []
     privacy: Annotated[Privacy, Meta(description="Fields to drop or hash before delivery.")] = (
         msgspec.field(default_factory=Privacy)
@@ -61,24 +72,31 @@ class CommonOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="Where a destination begins that is added later: `earliest`, `now`, "
             "or a time such as `2026-11-01T00:00:00Z`."
         ),
+        START,
     ] = "earliest"
-    batch_events_max: Annotated[int, Meta(ge=1, le=10_000, description="Events in one batch.")] = (
-        100
-    )
+    batch_events_max: Annotated[
+        int, Meta(ge=1, le=limits.WINDOW_EVENTS_MAX, description="Events in one batch.")
+    ] = 100
     batch_bytes_max: Annotated[
-        int, Meta(ge=1024, le=64 * 2**20, description="Bytes of event bodies in one batch.")
-    ] = 2**20
+        int,
+        Meta(
+            ge=1024,
+            le=limits.WINDOW_BYTES_MAX,
+            description="Bytes of event bodies in one batch; a larger event goes alone.",
+        ),
+    ] = limits.MIB
     linger_ms: Annotated[
         int, Meta(ge=0, le=60_000, description="How long to wait for a fuller batch.")
     ] = 0
     rate_per_second: Annotated[
-        float, Meta(ge=0, description="Events a second at most; 0: as fast as it takes them.")
-    ] = 0
+        float,
+        Meta(ge=0, le=1e6, description="Events a second at most; 0: as fast as it takes them."),
+    ] = 0.0
     lanes: Annotated[
         int,
         Meta(
             ge=1,
-            le=64,
+            le=limits.LANES_MAX,
             description="Batches under way at once; order holds per person when above 1.",
         ),
     ] = 1
@@ -93,13 +111,17 @@ class CommonOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class FileOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag="file"):
     """NDJSON segments in a directory: one CloudEvent per line."""
 
-    directory: Annotated[str, Meta(description="Where the segments are written; made if missing.")]
-    batch_events_max: Annotated[int, Meta(ge=1, le=10_000, description="Lines per fsync.")] = 1_000
+    directory: Annotated[
+        str, Meta(description="Where the segments are written; made if missing."), FILE_PATH
+    ]
+    batch_events_max: Annotated[
+        int, Meta(ge=1, le=limits.WINDOW_EVENTS_MAX, description="Lines per fsync.")
+    ] = 1_000
     segment_bytes_max: Annotated[
-        int, Meta(ge=4096, description="A segment is closed when it reaches this size.")
-    ] = 128 * 2**20
+        int, Meta(ge=4096, le=2**40, description="A segment is closed when it reaches this size.")
+    ] = 128 * limits.MIB
     segment_seconds_max: Annotated[
-        int, Meta(ge=1, description="A segment is closed when it is this old.")
+        int, Meta(ge=1, le=366 * 86_400, description="A segment is closed when it is this old.")
     ] = 86_400
     compress: Annotated[
         Literal["none", "gzip", "zstd"], Meta(description="What closed segments are packed with.")
@@ -113,7 +135,7 @@ class StdoutOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", 
 class HttpOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag="http"):
     """CloudEvents by POST to an HTTP endpoint."""
 
-    url: Annotated[str, Meta(description="https, or plain http on loopback only.")]
+    url: Annotated[str, Meta(description="https, or plain http on loopback only."), URL]
     signing_key: Annotated[
         Secret | None, Meta(description="Key of the Standard Webhooks signature; none: not signed.")
     ] = None
@@ -132,7 +154,7 @@ class HttpOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", ta
         float, Meta(gt=0, le=300, description="From connecting to the end of the answer.")
     ] = 30.0
     ca_file: Annotated[
-        str | None, Meta(description="CA certificates to trust instead of the system's.")
+        str | None, Meta(description="CA certificates to trust instead of the system's."), FILE_PATH
     ] = None
 
 

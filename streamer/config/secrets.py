@@ -1,0 +1,164 @@
+"""Reads the secrets that a configuration only points at.
+
+`Secrets` holds every value of one configuration and shows none: neither its
+repr nor an error names more than the key path and the place. A secret is text
+in UTF-8; one line break at its end is an editor's and is taken off.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import overload
+
+import msgspec
+
+from streamer.config.model import Config
+from streamer.config.problems import ConfigurationErrors, KeyPath, Problem, dotted
+from streamer.core.errors import ConfigurationError
+from streamer.core.limits import SECRET_BYTES_MAX
+from streamer.destinations.options import Secret
+
+CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
+"""The variable by which systemd tells where a unit's credentials are."""
+
+_OTHERS = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
+
+
+class Secrets:
+    """The values of all secrets of one configuration."""
+
+    __slots__ = ("_values", "warnings")
+
+    def __init__(self, values: Mapping[Secret, str], warnings: list[Problem]) -> None:
+        self._values = dict(values)
+        self.warnings = warnings
+        """Secrets that others on this machine can read."""
+
+    @overload
+    def of(self, secret: Secret) -> str: ...
+    @overload
+    def of(self, secret: None) -> None: ...
+    def of(self, secret: Secret | None) -> str | None:
+        """Return the value behind a setting; None when the setting is left out."""
+        return None if secret is None else self._values[secret]
+
+    def __repr__(self) -> str:
+        return f"<Secrets: {len(self._values)} values, not shown>"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("secrets are not written anywhere")
+
+
+def resolve_all(config: Config, environ: Mapping[str, str]) -> Secrets:
+    """Read every secret that a configuration points at.
+
+    Raises:
+        ConfigurationErrors: With every secret that cannot be had.
+    """
+    values: dict[Secret, str] = {}
+    warnings: list[Problem] = []
+    problems: list[Problem] = []
+    for path, secret in secrets_in(config):
+        try:
+            values[secret] = resolve(secret, environ)
+        except ConfigurationError as error:
+            problems.append(Problem(path=dotted(path), message=str(error), hint=error.hint))
+        else:
+            warnings += _exposure(secret, dotted(path))
+    if problems:
+        raise ConfigurationErrors(problems, subject="the secrets")
+    return Secrets(values, warnings)
+
+
+def secrets_in(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Secret]]:
+    """Find the secrets below a part of the configuration, with their key paths."""
+    if isinstance(value, Secret):
+        yield path, value
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from secrets_in(getattr(value, name), (*path, name))
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield from secrets_in(member, (*path, name))
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from secrets_in(member, (*path, index))
+
+
+def resolve(secret: Secret, environ: Mapping[str, str]) -> str:
+    """Read one secret; raise ConfigurationError, without its value, when that cannot be done."""
+    if secret.env is not None:
+        value = _from_variable(secret.env, environ)
+    elif secret.file is not None:
+        absent = ConfigurationError(
+            f"{secret.file} does not exist or is no file", hint="Write the secret to that file."
+        )
+        value = _from_file(Path(secret.file), absent)
+    else:
+        value = _from_credential(secret.credential or "", environ)
+    value = value.removesuffix("\n").removesuffix("\r")
+    if not value:
+        raise ConfigurationError("the secret is empty", hint="Write the secret there.")
+    return value
+
+
+def _from_variable(name: str, environ: Mapping[str, str]) -> str:
+    try:
+        return environ[name]
+    except KeyError:
+        raise ConfigurationError(
+            f"the environment variable {name} is not set",
+            hint="Set it for the service, or use a credential or a file.",
+        ) from None
+
+
+def _from_credential(name: str, environ: Mapping[str, str]) -> str:
+    directory = environ.get(CREDENTIALS_DIRECTORY)
+    if not directory:
+        raise ConfigurationError(
+            f"the credential {name} can be read only under systemd "
+            f"(${CREDENTIALS_DIRECTORY} is not set)",
+            hint="Use `{ file = … }` or `{ env = … }` where there is no systemd.",
+        )
+    absent = ConfigurationError(
+        f"systemd was given no credential {name}",
+        hint=f"Add `LoadCredential={name}:PATH` to the unit and restart the service.",
+    )
+    return _from_file(Path(directory) / name, absent)
+
+
+def _from_file(path: Path, absent: ConfigurationError) -> str:
+    try:
+        if not path.is_file():  # Opening a pipe could wait for ever.
+            raise absent
+        with path.open("rb") as file:
+            content = file.read(SECRET_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}",
+            hint="Let it be readable for the user that streamer runs as.",
+        ) from error
+    if len(content) > SECRET_BYTES_MAX:
+        raise ConfigurationError(f"{path} is too large for a secret", hint="Is it another file?")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is not UTF-8 text", hint="Is it another file?") from None
+
+
+def _exposure(secret: Secret, path: str) -> list[Problem]:
+    """Warn when a secret's file can be read, or replaced, by others than its owner."""
+    if secret.file is None:
+        return []
+    mode = stat.S_IMODE(Path(secret.file).stat().st_mode)
+    if not mode & _OTHERS:
+        return []
+    return [
+        Problem(
+            path=path,
+            message=f"{secret.file} is open to other users (mode {mode:04o})",
+            hint=f"chmod 600 {secret.file}",
+        )
+    ]

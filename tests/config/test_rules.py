@@ -1,0 +1,103 @@
+"""What settings demand of each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import LoadText, ProblemsOf
+
+HOOK = '[destinations.hook]\nkind = "http"\nurl = "https://example.com/"\n'
+SOURCE = '[sources.customerio]\nkind = "customerio"\nsigning_keys = [{ env = "KEY" }]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "message"),
+    [
+        ("[server]\nprocesses = 2", "server.processes", "not supported by this version"),
+        ('[admin]\nbind = "0.0.0.0:8081"', "admin.token", "from other machines"),
+        ('[admin]\nbind = "ops.example.com:8081"', "admin.token", "from other machines"),
+        ('[admin]\nbind = "127.0.0.1:8080"', "admin.bind", "same address as `server.bind`"),
+        ("[outbox]\ningest_floor_bytes = 100\ndrain_floor_bytes = 100",
+         "outbox.drain_floor_bytes", "below `ingest_floor_bytes` (100)"),
+        ("[outbox]\nqueue_bytes_max = 8388607", "outbox.queue_bytes_max", "`body_max_bytes`"),
+        (SOURCE + "age_limit_seconds = 299", "sources.customerio.age_limit_seconds", "(300)"),
+        (HOOK + "backoff_base_seconds = 11\nbackoff_max_seconds = 10",
+         "destinations.hook.backoff_base_seconds", "`backoff_max_seconds` (10)"),
+        (HOOK + f"include = {['email.*'] * 150}\nexclude = {['email.*'] * 51}",
+         "destinations.hook.include", "more than 200"),
+        (HOOK + 'headers = { Authorization = "x" }', "destinations.hook.headers", "by streamer"),
+        (HOOK + 'headers = { "a b" = "x" }', "destinations.hook.headers", "a header's name"),
+        (HOOK + 'headers = { X-A = "x\\r\\nX-B: y" }', "destinations.hook.headers", "`X-A`"),
+        ('[destinations.a]\nkind = "file"\ndirectory = "a"\nlanes = 2',
+         "destinations.a.lanes", "must be 1"),
+        (HOOK + "signing_key = {}", "destinations.hook.signing_key", "exactly one"),
+        (HOOK + 'signing_key = { env = "A", file = "b" }',
+         "destinations.hook.signing_key", "exactly one"),
+        (HOOK + 'signing_key = { env = "" }', "destinations.hook.signing_key", "not be empty"),
+        (HOOK + 'signing_key = { credential = "../key" }',
+         "destinations.hook.signing_key.credential", "not a path"),
+        (HOOK + 'signing_key = { credential = ".." }',
+         "destinations.hook.signing_key.credential", "not a path"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_go_together_are_refused(
+    problems_of: ProblemsOf, text: str, path: str, message: str
+) -> None:
+    problems = problems_of(text)
+    assert list(problems) == [path]
+    assert message in problems[path].message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[admin]\nbind = "0.0.0.0:8081"\ntoken = { env = "TOKEN" }',
+        '[admin]\nbind = "localhost:8081"',
+        '[admin]\nbind = "unix:/run/streamer/admin.sock"',
+        '[server]\nbind = "127.0.0.1:0"\n[admin]\nbind = "127.0.0.1:0"',
+        "[outbox]\ningest_floor_bytes = 101\ndrain_floor_bytes = 100",
+        "[outbox]\nqueue_bytes_max = 8388608",
+        SOURCE + "age_limit_seconds = 300",
+        HOOK + "backoff_base_seconds = 10\nbackoff_max_seconds = 10",
+        HOOK + 'headers = { X-Tenant = "a b" }',
+        HOOK + "lanes = 64",
+    ],
+)
+def test_settings_that_just_go_together_are_taken(load_text: LoadText, text: str) -> None:
+    load_text(text)
+
+
+@pytest.mark.parametrize(
+    ("directory", "owner"),
+    [
+        ("a", "destinations.a.directory"),
+        ("./b/../a", "destinations.a.directory"),
+        ("d", "data_dir"),
+    ],
+)
+def test_two_file_destinations_never_share_a_directory(
+    problems_of: ProblemsOf, directory: str, owner: str
+) -> None:
+    problems = problems_of(
+        f"""
+        data_dir = "d"
+        destinations.a = {{ kind = "file", directory = "a" }}
+        destinations.b = {{ kind = "file", directory = "{directory}" }}
+        """
+    )
+    assert list(problems) == ["destinations.b.directory"]
+    assert f"`{owner}`" in problems["destinations.b.directory"].message
+
+
+def test_a_rule_is_silent_while_one_of_its_settings_is_wrong_by_itself(
+    problems_of: ProblemsOf,
+) -> None:
+    text = "[outbox]\ningest_floor_bytes = 0\ndrain_floor_bytes = -1\n"
+    assert list(problems_of(text)) == ["outbox.drain_floor_bytes"]
+
+
+def test_a_rule_speaks_although_another_setting_of_the_table_is_wrong(
+    problems_of: ProblemsOf,
+) -> None:
+    text = '[server]\nbind = "127.0.0.1:8081"\ngraceful_seconds = -1\nprocesses = 2'
+    assert list(problems_of(text)) == ["admin.bind", "server.graceful_seconds", "server.processes"]
