@@ -139,10 +139,12 @@ make_settings() {
 # configuration is asked before it gets anywhere near it.
 check_release() {
     if [ -n "$root" ] || [ "$skip_check" = yes ] || ! [ -e "$program" ]; then return; fi
-    run env CREDENTIALS_DIRECTORY=/etc/streamer/credentials \
-        "$release/bin/streamer" check --config "$settings" ||
+    # The running service's secrets, decrypted and all, or else those it would get.
+    secrets=/run/credentials/streamer.service
+    [ -d "$secrets" ] || secrets=/etc/streamer/credentials
+    run env CREDENTIALS_DIRECTORY="$secrets" "$release/bin/streamer" check --config "$settings" ||
         fail "The new release objects to $settings; the present one stays in use." \
-            "If the unit has drop-ins with secrets that are missing here: --skip-check"
+            "If that is for secrets put in place since the last restart: --skip-check"
 }
 
 switch_release() {
