@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import trustme
@@ -28,12 +29,11 @@ HOST = "hooks.example.com"
 MEBIBYTE = 2**20
 
 
-class Request:
+class Request(NamedTuple):
     """What arrived at the upstream."""
 
-    def __init__(self, headers: dict[str, str], body: bytes) -> None:
-        self.headers = headers
-        self.body = body
+    headers: dict[str, str]
+    body: bytes
 
 
 class Upstream:
@@ -118,10 +118,6 @@ class Site:
         self.http_port = http_port
         self._trust = trust
 
-    def connect(self) -> ssl.SSLSocket:
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=15)
-        return self._trust.wrap_socket(plain, server_hostname=HOST)
-
     def send(
         self,
         body: bytes | Iterator[bytes] = b"{}",
@@ -131,7 +127,8 @@ class Site:
         method: str = "POST",
     ) -> http.client.HTTPResponse:
         with closing(http.client.HTTPConnection(HOST)) as connection:
-            connection.sock = self.connect()
+            plain = socket.create_connection(("127.0.0.1", self.port), timeout=15)
+            connection.sock = self._trust.wrap_socket(plain, server_hostname=HOST)
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             response.read()
