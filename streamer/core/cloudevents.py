@@ -1,0 +1,126 @@
+"""The form in which events leave for generic destinations: CloudEvents 1.0 in JSON.
+
+The webhook body is spliced in as it was received, never decoded and encoded
+anew: numbers keep their digits and keys their order. Only line breaks between
+tokens become blanks, so that an encoded event is always one line (inside a
+JSON string a line break is escaped, so no text is touched).
+
+What a destination must not see is taken out first; the ``subject`` is read
+from what is left, or it would give away the address that was just hashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from streamer.core.event import StoredEvent
+from streamer.core.outcome import Outcome, rejected
+from streamer.core.person import person_key
+from streamer.core.privacy import Redactor, UnredactableBody
+
+EVENT_CONTENT_TYPE = "application/cloudevents+json"
+BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LINE_BREAKS_TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+def encode(event: StoredEvent, redactor: Redactor) -> bytes:
+    """Return the event as one line of JSON, without a line break at its end.
+
+    Raises:
+        UnredactableBody: private fields are to be taken out of a body that cannot be read.
+    """
+    body = redactor.redact_body(event.body).translate(_LINE_BREAKS_TO_BLANKS)
+    return _ENCODER.encode(
+        _CloudEvent(
+            id=event.event_id,
+            source=source_of(event),
+            type=f"io.customer.{event.type_name}",
+            time=_time_of(event),
+            subject=_subject_of(body) or msgspec.UNSET,
+            sequence=f"{event.position:020d}",
+            data=msgspec.Raw(body),
+        )
+    )
+
+
+def encode_each(events: Iterable[StoredEvent], redactor: Redactor) -> list[bytes | Outcome]:
+    """Return each event as one line of JSON, or its rejection if it cannot be made fit to leave."""
+    return [_encoded_or_rejected(event, redactor) for event in events]
+
+
+def encode_batch(lines: Iterable[bytes]) -> bytes:
+    """Return encoded events, in order, as one JSON array on one line."""
+    return b"[" + b",".join(lines) + b"]"
+
+
+def source_of(event: StoredEvent) -> str:
+    """Return the CloudEvents ``source``, which together with the event id names the event."""
+    return f"/customerio/{event.source}"
+
+
+def time_replaced(event: StoredEvent) -> bool:
+    """Say whether the event's own time is in the future or unusable, and that of receipt sent."""
+    return event.occurred_at is None or not 0 <= event.occurred_at * 1000 <= event.received_at
+
+
+class _CloudEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The envelope; its fields are in the order in which people look for them."""
+
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str
+    time: str
+    subject: str | msgspec.UnsetType
+    sequence: str
+    """The position, padded so that the order of the text is the order of the numbers."""
+    datacontenttype: str = "application/json"
+    data: msgspec.Raw
+
+
+class _Named(msgspec.Struct, frozen=True, gc=False):
+    """The parts of ``data`` that name a person, of whatever JSON type they are."""
+
+    identifiers: object = None
+    customer_id: object = None
+    recipient: object = None
+
+
+class _Body(msgspec.Struct, frozen=True, gc=False):
+    data: _Named
+
+
+_ENCODER = msgspec.json.Encoder()
+_BODY_DECODER = msgspec.json.Decoder(_Body)
+
+
+def _encoded_or_rejected(event: StoredEvent, redactor: Redactor) -> bytes | Outcome:
+    try:
+        return encode(event, redactor)
+    except UnredactableBody as error:
+        return rejected("unredactable", f"{error}: {error.hint}")
+
+
+def _time_of(event: StoredEvent) -> str:
+    if event.occurred_at is None or time_replaced(event):
+        return _rfc3339(_EPOCH + timedelta(milliseconds=event.received_at), "milliseconds")
+    return _rfc3339(_EPOCH + timedelta(seconds=event.occurred_at), "seconds")
+
+
+def _rfc3339(moment: datetime, precision: str) -> str:
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _subject_of(body: bytes) -> str | None:
+    try:
+        named = _BODY_DECODER.decode(body).data
+    except (msgspec.DecodeError, RecursionError):
+        # `data` is missing or no object, or a field beside it is nested nearly too deep: nobody is
+        # named, and the event is delivered all the same.
+        return None
+    return person_key(msgspec.structs.asdict(named))

@@ -1,0 +1,244 @@
+"""The destination of kind ``http``: CloudEvents by POST to one URL.
+
+A request carries a batch, or one event in mode ``single``. Its ``webhook-id``
+is the digest of exactly the events in it: the receiver that remembers ids
+drops what a lost answer made us repeat. What an answer means is decided in
+`http_answer`; how it is fetched, in `transport`.
+
+Keys, addresses and answers' bodies stay out of outcomes, alarms and errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from streamer.clock import Clock
+from streamer.core.alarms import ODD_ANSWER, Alarm
+from streamer.core.cloudevents import (
+    BATCH_CONTENT_TYPE,
+    EVENT_CONTENT_TYPE,
+    encode_batch,
+    encode_each,
+    source_of,
+)
+from streamer.core.errors import ConfigurationError
+from streamer.core.event import StoredEvent
+from streamer.core.outcome import Outcome, Verdict, deferred, held
+from streamer.core.privacy import Redactor
+from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
+from streamer.destinations.base import Finding
+from streamer.destinations.http_answer import judge_accepting_body, judge_status
+from streamer.destinations.options import HttpOptions, Secret
+from streamer.destinations.transport import Fault, Transport, TransportError
+
+NOT_ATTEMPTED = "not_attempted"
+"""The reason of events that were not sent because one before them was not accepted."""
+
+# Room for a page that explains an error, and for one rejection per event.
+_ANSWER_BYTES_BASE = 64 * 2**10
+_ANSWER_BYTES_PER_EVENT = 512
+
+_CERTIFICATE_DAYS_LOW = 14
+_DAY_MS = 86_400_000
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*", re.ASCII)
+_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_OUR_HEADERS = {"content-type", "content-length", "transfer-encoding", "connection", "host"}
+
+
+class HttpDestination:
+    """An HTTP endpoint that takes CloudEvents."""
+
+    kind = "http"
+    exclusive = False
+
+    def __init__(
+        self,
+        name: str,
+        options: HttpOptions,
+        *,
+        clock: Clock,
+        key: str | None,
+        bearer_token: str | None,
+        raise_alarm: Callable[[Alarm, str], None],
+    ) -> None:
+        """Check what can be checked without connecting.
+
+        ``key`` is the Standard Webhooks key and ``bearer_token`` the token, as people keep them.
+
+        Raises:
+            ConfigurationError: the key, the token, a header or ``ca_file`` cannot be used.
+        """
+        self.name = name
+        self._options = options
+        self._clock = clock
+        self._raise_alarm = raise_alarm
+        self._redactor = Redactor(drop=options.privacy.drop, hash=options.privacy.hash)
+        self._key = None if key is None else signing_key(key)
+        self._headers = _fixed_headers(options, bearer_token)
+        self._transport = Transport(
+            connect_seconds_max=options.connect_timeout_seconds,
+            total_seconds_max=options.timeout_seconds,
+            connections_max=options.lanes,
+            ca_file=options.ca_file,
+        )
+
+    async def open(self, mark: str | None) -> None:
+        """Do nothing: connections are made when there is something to send."""
+
+    async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
+        """Offer the events in one request, or in one each in mode ``single``."""
+        encoded = encode_each(events, self._redactor)
+        sendable = [
+            (event, line)
+            for event, line in zip(events, encoded, strict=True)
+            if isinstance(line, bytes)
+        ]
+        send = self._send_batch if self._options.mode == "batch" else self._send_singly
+        outcomes = iter(await send(sendable) if sendable else [])
+        return [next(outcomes) if isinstance(line, bytes) else line for line in encoded]
+
+    def mark(self) -> str | None:
+        """Return None: there is no progress to commit."""
+        return None
+
+    async def tidy(self) -> None:
+        """Do nothing: idle connections close by themselves."""
+
+    async def probe(self) -> list[Finding]:
+        """Connect, look at the certificate and at our key; send no request."""
+        findings = [self._signing_finding()]
+        try:
+            reached = await self._transport.reach(self._options.url)
+        except TransportError as error:
+            host = urlsplit(self._options.url).hostname
+            hint = f"see whether {host} can be reached from this machine"
+            return [*findings, Finding(False, "the server can be reached", str(error), hint)]
+        findings.append(Finding(True, "the server can be reached", reached.address))
+        if reached.certificate_expires_at is not None:
+            findings.append(self._certificate_finding(reached.certificate_expires_at))
+        return findings
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    async def _send_batch(self, sendable: Sequence[tuple[StoredEvent, bytes]]) -> list[Outcome]:
+        events = [event for event, _ in sendable]
+        body = encode_batch(line for _, line in sendable)
+        return await self._post(events, body, BATCH_CONTENT_TYPE, whole=True)
+
+    async def _send_singly(self, sendable: Sequence[tuple[StoredEvent, bytes]]) -> list[Outcome]:
+        """Send one after the other, up to the first that is not accepted: order is kept."""
+        outcomes: list[Outcome] = []
+        for event, line in sendable:
+            outcomes += await self._post([event], line, EVENT_CONTENT_TYPE, whole=False)
+            if outcomes[-1].verdict is not Verdict.ACCEPTED:
+                break
+        return outcomes + [deferred(NOT_ATTEMPTED)] * (len(sendable) - len(outcomes))
+
+    async def _post(
+        self, events: Sequence[StoredEvent], body: bytes, content_type: str, *, whole: bool
+    ) -> list[Outcome]:
+        headers = {**self._headers, **self._message_headers(events, body)}
+        headers["Content-Type"] = content_type
+        try:
+            answer = await self._transport.post(
+                self._options.url,
+                body,
+                headers,
+                answer_bytes_max=_ANSWER_BYTES_BASE + _ANSWER_BYTES_PER_EVENT * len(events),
+            )
+        except TransportError as error:
+            return [_outcome_without_answer(error)] * len(events)
+        outcome = judge_status(
+            answer.status, retry_after=answer.retry_after, now_ms=self._clock.now(), whole=whole
+        )
+        if outcome.verdict is not Verdict.ACCEPTED:
+            return [outcome] * len(events)
+        judgement = judge_accepting_body(answer.body, events)
+        if judgement.oddity:
+            self._raise_alarm(
+                ODD_ANSWER, f"{self.name}: answered {answer.status}, but {judgement.oddity}"
+            )
+        return judgement.outcomes
+
+    def _message_headers(self, events: Sequence[StoredEvent], body: bytes) -> dict[str, str]:
+        message = message_id((source_of(event), event.event_id) for event in events)
+        if self._key is None:
+            return {"webhook-id": message}
+        seconds = self._clock.now() // 1000
+        return signed_headers(self._key, message=message, sent_at_seconds=seconds, body=body)
+
+    def _signing_finding(self) -> Finding:
+        if self._key is None:
+            return Finding(True, "requests are not signed", "no signing_key is set")
+        return Finding(True, "requests are signed", "the signing key can be read")
+
+    def _certificate_finding(self, expires_at: int) -> Finding:
+        days = (expires_at - self._clock.now()) // _DAY_MS
+        ok = days >= _CERTIFICATE_DAYS_LOW
+        hint = "" if ok else "whoever runs the server should renew it now"
+        return Finding(ok, "the certificate is valid", f"for {days} more days", hint)
+
+
+def _outcome_without_answer(error: TransportError) -> Outcome:
+    """Hold on a bad certificate, since somebody has to act; all else may pass by itself."""
+    if error.fault is Fault.CERTIFICATE:
+        return held(error.fault.value, str(error))
+    return deferred(error.fault.value, str(error))
+
+
+def _fixed_headers(options: HttpOptions, bearer_token: str | None) -> dict[str, str]:
+    for name, value in options.headers.items():
+        problem = _header_problem(name, value, has_token=bearer_token is not None)
+        if problem:
+            raise ConfigurationError(
+                f"the header {name!r} cannot be sent: {problem}",
+                hint="see `headers` of destinations of kind http",
+            )
+    if bearer_token is None:
+        return dict(options.headers)
+    token = bearer_token.strip()
+    if not _TOKEN.fullmatch(token):
+        # The token itself is not shown, nor what is wrong with it.
+        raise ConfigurationError(
+            "the bearer token cannot be sent: it is empty or holds blanks or unusual characters",
+            hint="look at the file or credential that it is read from",
+        )
+    return {**options.headers, "Authorization": f"Bearer {token}"}
+
+
+def _header_problem(name: str, value: str, *, has_token: bool) -> str:
+    lowered = name.lower()
+    if not _HEADER_NAME.fullmatch(name):
+        return "its name holds characters that a header's name cannot"
+    if not _HEADER_VALUE.fullmatch(value):
+        return "its value holds a line break or characters outside ASCII"
+    if lowered in _OUR_HEADERS or lowered.startswith("webhook-"):
+        return "the program sets it"
+    if lowered == "authorization" and has_token:
+        return "bearer_token sets it"
+    return ""
+
+
+def build(
+    name: str,
+    options: HttpOptions,
+    *,
+    clock: Clock,
+    secret: Callable[[Secret], str],
+    raise_alarm: Callable[[Alarm, str], None],
+) -> HttpDestination:
+    """Make one from its settings; see `streamer.destinations.registry`."""
+    return HttpDestination(
+        name,
+        options,
+        clock=clock,
+        key=None if options.signing_key is None else secret(options.signing_key),
+        bearer_token=None if options.bearer_token is None else secret(options.bearer_token),
+        raise_alarm=raise_alarm,
+    )

@@ -1,0 +1,100 @@
+"""The destination of kind ``stdout``: one CloudEvent per line, for trying things out.
+
+A line that was handed to the operating system counts as accepted; nothing is
+promised of what is behind the pipe. A pipe without a reader never gets one
+again, so that is a hold and not a matter of waiting.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+import anyio
+import anyio.to_thread
+
+from streamer.clock import Clock
+from streamer.core.alarms import Alarm
+from streamer.core.cloudevents import encode_each
+from streamer.core.event import StoredEvent
+from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
+from streamer.core.privacy import Redactor
+from streamer.destinations.base import Finding
+from streamer.destinations.options import Secret, StdoutOptions
+
+
+class StdoutDestination:
+    """Lines on standard output, or on a stream that is given in its place."""
+
+    kind = "stdout"
+    exclusive = False
+
+    def __init__(
+        self, name: str, options: StdoutOptions, *, stream: BinaryIO | None = None
+    ) -> None:
+        """Write to ``stream``, and to standard output when there is none."""
+        self.name = name
+        self._redactor = Redactor(drop=options.privacy.drop, hash=options.privacy.hash)
+        self._stream = sys.stdout.buffer if stream is None else stream
+        self._writing = anyio.CapacityLimiter(1)
+        # Lanes must not write into each other's lines, and neither must a thread that was left
+        # behind at work, which asyncio's own way of cancelling does.
+        self._one_thread = threading.Lock()
+
+    async def open(self, mark: str | None) -> None:
+        """Do nothing: what was written cannot be taken back."""
+
+    async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
+        """Write the events' lines; all that can be written are, or none counts as written.
+
+        Cancelling waits for the write, so that a line is never cut off by us; a reader that stands
+        still makes it wait.
+        """
+        encoded = encode_each(events, self._redactor)
+        lines = b"".join(line + b"\n" for line in encoded if isinstance(line, bytes))
+        outcome = await anyio.to_thread.run_sync(self._write, lines, limiter=self._writing)
+        return [outcome if isinstance(line, bytes) else line for line in encoded]
+
+    def mark(self) -> str | None:
+        """Return None: there is no progress to commit."""
+        return None
+
+    async def tidy(self) -> None:
+        """Do nothing: nothing falls due."""
+
+    async def probe(self) -> list[Finding]:
+        """Look whether the stream is open."""
+        closed = self._stream.closed
+        hint = "start the service with its standard output open" if closed else ""
+        return [Finding(not closed, "standard output is open", hint=hint)]
+
+    async def aclose(self) -> None:
+        """Leave the stream open: others write to it too."""
+
+    def _write(self, lines: bytes) -> Outcome:
+        try:
+            with self._one_thread:
+                self._stream.write(lines)
+                self._stream.flush()
+        except (BrokenPipeError, ValueError):
+            # A ValueError is how a closed stream answers.
+            return held("stdout_closed", "nobody reads standard output any more; start anew")
+        except OSError as error:
+            # What the stream still keeps it writes next time, and the lines are sent again then:
+            # they may be there twice, but whole.
+            return deferred("stdout_error", error.strerror or "")
+        return ACCEPTED
+
+
+def build(
+    name: str,
+    options: StdoutOptions,
+    *,
+    clock: Clock,
+    secret: Callable[[Secret], str],
+    raise_alarm: Callable[[Alarm, str], None],
+) -> StdoutDestination:
+    """Make one from its settings; see `streamer.destinations.registry`."""
+    return StdoutDestination(name, options)

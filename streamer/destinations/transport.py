@@ -1,0 +1,247 @@
+"""One POST over HTTP: the only module that knows the HTTP client.
+
+`post` returns an `Answer`, whatever its status, or raises a `TransportError`
+of one of a few kinds. Redirects are not followed, cookies not kept, proxies
+not taken from the environment, and of an answer no more is read than was asked
+for: what answers is not trusted. A POST is never repeated here; whether an
+event is sent again is for the drain to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import io
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio
+import msgspec
+
+from streamer.core.errors import ConfigurationError, StreamerError
+
+HEADER_BYTES_MAX = 8190
+"""Of one line of an answer's header, as Apache and nginx have it; there are at most 128."""
+
+# Node closes an idle connection after 5 s and is the quickest of the common servers. Letting go
+# before that keeps a request from meeting a connection that is just being closed.
+_IDLE_SECONDS_MAX = 4.0
+
+# An address that moved is found after this many seconds.
+_DNS_SECONDS_MAX = 10
+
+
+class Fault(enum.Enum):
+    """Why there is no answer."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    TLS = "tls"
+    CERTIFICATE = "tls_certificate"
+    PROTOCOL = "protocol"
+
+
+class TransportError(StreamerError):
+    """There is no answer, or none that was understood; whether the request arrived is unknown."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
+    """Cut off at as many bytes as were asked for."""
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """What connecting, without asking for anything, has shown."""
+
+    address: str
+    certificate_expires_at: int | None
+    """Milliseconds since 1970; None without TLS."""
+
+
+class Transport:
+    """Connections to one server, kept open between requests."""
+
+    def __init__(
+        self,
+        *,
+        connect_seconds_max: float,
+        total_seconds_max: float,
+        connections_max: int,
+        ca_file: str | None = None,
+    ) -> None:
+        """Make ready to connect.
+
+        Args:
+            connect_seconds_max: for the name, the connection and TLS together.
+            total_seconds_max: from the beginning to the last byte of the answer.
+            connections_max: open at once.
+            ca_file: PEM file of the authorities to trust instead of the system's.
+
+        Raises:
+            ConfigurationError: ``ca_file`` cannot be used.
+        """
+        self._timeout = aiohttp.ClientTimeout(total=total_seconds_max, connect=connect_seconds_max)
+        self._connect_seconds_max = connect_seconds_max
+        self._connections_max = connections_max
+        self._tls = _tls_context(ca_file)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, answer_bytes_max: int
+    ) -> Answer:
+        """Send ``body`` once and return the answer, of its body at most ``answer_bytes_max``.
+
+        Raises:
+            TransportError: there is no answer that can be relied upon.
+        """
+        if self._session is None:
+            self._session = self._open_session()
+        try:
+            async with self._session.post(
+                # As a file, because the client warns of megabytes that are given as bytes.
+                url,
+                data=io.BytesIO(body),
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                return Answer(
+                    response.status,
+                    response.headers.get("Retry-After"),
+                    await _read(response.content, answer_bytes_max),
+                )
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            _raise_mapped(error)
+
+    async def reach(self, url: str) -> Reached:
+        """Connect as `post` would, send nothing, and say what was met.
+
+        Raises:
+            TransportError: there is no connection to be had.
+        """
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        try:
+            with anyio.fail_after(self._connect_seconds_max):
+                _, writer = await asyncio.open_connection(
+                    parts.hostname,
+                    parts.port or (443 if secure else 80),
+                    ssl=self._tls if secure else None,
+                )
+        except (OSError, TimeoutError) as error:
+            _raise_mapped(error)
+        try:
+            return Reached(writer.get_extra_info("peername")[0], _expiry(writer))
+        finally:
+            # Without waiting for the other side's farewell, which may never come.
+            writer.transport.abort()
+
+    async def aclose(self) -> None:
+        """Close the connections; `post` would open new ones."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=self._connections_max,
+            ssl=self._tls,
+            keepalive_timeout=_IDLE_SECONDS_MAX,
+            ttl_dns_cache=_DNS_SECONDS_MAX,
+            # The system's own resolver, with its hosts file, in a thread.
+            resolver=aiohttp.ThreadedResolver(),
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            raise_for_status=False,
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            # Answers are short, and one that is packed could unfold to anything.
+            headers={"User-Agent": "streamer", "Accept-Encoding": "identity"},
+        )
+
+
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        # ssl.SSLError, for a file without certificates, is one too.
+        raise ConfigurationError(
+            f"the certificates in {ca_file} cannot be used: {error.strerror or error}",
+            hint="`ca_file` is a PEM file that the service's user can read",
+        ) from error
+
+
+async def _read(content: aiohttp.StreamReader, bytes_max: int) -> bytes:
+    """Read to the end or ``bytes_max``; what is left over costs the connection, and no memory."""
+    chunks = []
+    room = bytes_max
+    while room > 0 and (chunk := await content.read(room)):
+        chunks.append(chunk)
+        room -= len(chunk)
+    return b"".join(chunks)
+
+
+def _expiry(writer: asyncio.StreamWriter) -> int | None:
+    certificate = writer.get_extra_info("peercert")
+    if not certificate:
+        return None
+    return ssl.cert_time_to_seconds(certificate["notAfter"]) * 1000
+
+
+def _raise_mapped(error: Exception) -> NoReturn:
+    """Raise what an exception of the client or the system means to us."""
+    for classes, fault, message in _MEANINGS:
+        if isinstance(error, classes):
+            raise TransportError(fault, message) from error
+    raise TransportError(Fault.CONNECT, "the server cannot be reached") from error
+
+
+# Special cases come before the general. The messages are ours, because the client's own quote the
+# URL, which may hold a secret.
+_MEANINGS: tuple[tuple[tuple[type[Exception], ...], Fault, str], ...] = (
+    ((TimeoutError,), Fault.TIMEOUT, "there was no complete answer in time"),
+    (
+        (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError),
+        Fault.CERTIFICATE,
+        "the server's certificate does not stand up to checking",
+    ),
+    (
+        (aiohttp.ClientConnectorDNSError, socket.gaierror),
+        Fault.DNS,
+        "the server's name does not resolve",
+    ),
+    ((aiohttp.ClientSSLError, ssl.SSLError), Fault.TLS, "TLS could not be agreed upon"),
+    (
+        (aiohttp.ClientConnectorError, ConnectionRefusedError),
+        Fault.CONNECT,
+        "the server does not take connections",
+    ),
+    (
+        (
+            aiohttp.ServerConnectionError,
+            aiohttp.ClientOSError,
+            aiohttp.ClientPayloadError,
+            ConnectionError,
+        ),
+        Fault.RESET,
+        "the connection broke before the answer was complete",
+    ),
+    ((aiohttp.ClientError,), Fault.PROTOCOL, "what was answered is not HTTP as we know it"),
+)

@@ -1,0 +1,209 @@
+"""What the HTTP destination makes of an answer."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import pytest
+
+from streamer.core.outcome import Verdict
+from streamer.destinations.http import NOT_ATTEMPTED
+from tests.destinations.examples import NOON_MS, Alarms, stored_events
+from tests.destinations.http_cases import http_destination, outcome_of, outcomes_of
+from tests.support.http_destination import (
+    raw,
+    reply,
+    reply_json,
+    scripted_server,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verdict"),
+    [
+        ((200, 201, 202, 204, 207), Verdict.ACCEPTED),
+        ((400, 413, 422), Verdict.REJECTED),
+        ((301, 302, 303, 304, 307, 308), Verdict.HELD),
+        ((401, 402, 403, 404, 405, 406, 410, 411, 415, 431, 451), Verdict.HELD),
+        ((408, 409, 423, 425, 429), Verdict.DEFERRED),
+        ((500, 501, 502, 503, 504, 521, 599), Verdict.DEFERRED),
+    ],
+)
+async def test_each_status_has_its_verdict(statuses: tuple[int, ...], verdict: Verdict) -> None:
+    async with scripted_server() as server, http_destination(server.url) as destination:
+        server.script = [
+            # No body may follow these two, not even an empty one.
+            raw(b"HTTP/1.1 %d x\r\n\r\n" % status) if status in {204, 304} else reply(status)
+            for status in statuses
+        ]
+        for status in statuses:
+            outcomes = await destination.send(stored_events(1, 2))
+            assert [outcome.verdict for outcome in outcomes] == [verdict] * 2, status
+            if verdict is not Verdict.ACCEPTED and status != 413:
+                assert outcomes[0].reason == f"http_{status}"
+        assert len(server.received) == len(statuses)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_rejection_is_of_the_batch_unless_each_event_has_its_own_request(
+    status: int,
+) -> None:
+    assert (await outcome_of(reply(status))).whole
+    rejected, *others = await outcomes_of(reply(status), mode="single")
+    assert not rejected.whole
+    assert [other.reason for other in others] == [NOT_ATTEMPTED] * 2
+
+
+async def test_too_large_says_so() -> None:
+    assert (await outcome_of(reply(413))).reason == "too_large"
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with scripted_server() as other, scripted_server() as server:
+        server.script = [reply(302, Location=other.url)]
+        async with http_destination(server.url) as destination:
+            (outcome,) = await destination.send(stored_events(1))
+    assert outcome.verdict is Verdict.HELD
+    assert other.received == []
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        (formatdate(NOON_MS / 1000 + 90, usegmt=True), 90.0),
+        ("-5", None),
+        ("soon", None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+async def test_the_wait_that_is_asked_for_is_handed_on(
+    status: int, value: str, seconds: float | None
+) -> None:
+    outcome = await outcome_of(reply(status, Retry_After=value))
+    assert outcome.retry_after_seconds == seconds
+
+
+async def test_in_single_mode_nothing_is_sent_after_an_event_that_is_not_accepted() -> None:
+    async with (
+        scripted_server() as server,
+        http_destination(server.url, mode="single") as destination,
+    ):
+        server.script = [reply(200), reply(503, Retry_After="3"), reply(200)]
+        outcomes = await destination.send(stored_events(1, 2, 3, 4))
+    assert [outcome.verdict for outcome in outcomes] == [
+        Verdict.ACCEPTED,
+        Verdict.DEFERRED,
+        Verdict.DEFERRED,
+        Verdict.DEFERRED,
+    ]
+    assert [outcome.reason for outcome in outcomes] == ["", "http_503", *[NOT_ATTEMPTED] * 2]
+    assert outcomes[1].retry_after_seconds == 3
+    assert len(server.received) == 2
+
+
+def rejection(event_id: str, source: str = "/customerio/main", **more: object) -> dict[str, object]:
+    return {"source": source, "id": event_id, "reason": "no such person", **more}
+
+
+@pytest.mark.parametrize("source", ["/customerio/main", "main"])
+async def test_an_accepting_answer_may_name_events_that_are_refused(source: str) -> None:
+    alarms = Alarms()
+    answer = reply_json({"rejected": [rejection("01E00002", source)]})
+    first, second, third = await outcomes_of(answer, alarms=alarms)
+    assert (first.verdict, third.verdict) == (Verdict.ACCEPTED, Verdict.ACCEPTED)
+    assert (second.verdict, second.reason) == (Verdict.REJECTED, "refused")
+    assert second.detail == "no such person"
+    assert not second.whole
+    assert alarms.codes == []
+
+
+async def test_a_single_event_may_be_refused_by_name_too() -> None:
+    answer = reply_json({"rejected": [rejection("01E00001")]})
+    first, *others = await outcomes_of(answer, mode="single")
+    assert first.verdict is Verdict.REJECTED
+    assert [other.reason for other in others] == [NOT_ATTEMPTED] * 2
+
+
+async def test_a_list_of_as_many_rejections_as_there_were_events_is_read_to_its_end() -> None:
+    events = stored_events(*range(1, 1001))
+    answer = {"rejected": [rejection(event.event_id, reason="x" * 200) for event in events]}
+    async with scripted_server() as server, http_destination(server.url) as destination:
+        server.script = [reply_json(answer)]
+        outcomes = await destination.send(events)
+    assert {outcome.verdict for outcome in outcomes} == {Verdict.REJECTED}
+
+
+async def test_the_reason_of_a_rejection_brings_no_address_and_no_control_character() -> None:
+    reason = "no\r\n\x1b[31m jo@example.com\x00 <Jo@Example.com>" + "y" * 1000
+    answer = reply_json({"rejected": [rejection("01E00001", reason=reason)]})
+    outcome = (await outcomes_of(answer))[0]
+    assert "@" not in outcome.detail
+    assert outcome.detail.isprintable()
+    assert len(outcome.detail) <= 500
+
+
+ODD_BODIES = {
+    "an event that was not sent": {"rejected": [rejection("other")]},
+    "another source": {"rejected": [rejection("01E00001", "/customerio/eu")]},
+    "a number": {"rejected": 1},
+    "ids without sources": {"rejected": ["01E00001"]},
+    "numbers for ids": {"rejected": [{"source": "main", "id": 1}]},
+    "no id": {"rejected": [{"source": "main"}]},
+    "further down": {"result": {"rejected": [rejection("01E00001")]}},
+    "an array": [{"rejected": []}],
+}
+
+
+@pytest.mark.parametrize("body", ODD_BODIES.values(), ids=ODD_BODIES.keys())
+async def test_rejections_that_make_no_sense_are_no_partial_success_and_raise_an_alarm(
+    body: object,
+) -> None:
+    alarms = Alarms()
+    outcome = await outcome_of(reply_json(body), alarms=alarms)
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert alarms.codes == ["STR-306"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"rejected":[{"source":"main","id":"01E0',
+        b'{"rejected":"\xff"}',
+        b'{"x":' + b"[" * 20_000 + b"]" * 20_000 + b',"rejected":[]}',
+        b'<script>{"rejected":[]}</script>',
+        b'{"rejected":[' + b" " * 80_000 + b"]}",
+    ],
+    ids=["half JSON", "not UTF-8", "deep", "HTML", "too long"],
+)
+async def test_rejections_that_cannot_be_read_raise_an_alarm(body: bytes) -> None:
+    alarms = Alarms()
+    outcome = await outcome_of(reply(200, body), alarms=alarms)
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert alarms.codes == ["STR-306"]
+
+
+async def test_a_rejection_that_was_understood_counts_beside_one_that_was_not() -> None:
+    alarms = Alarms()
+    answer = reply_json({"rejected": [rejection("01E00002"), rejection("other")]})
+    outcomes = await outcomes_of(answer, alarms=alarms)
+    assert [outcome.verdict for outcome in outcomes] == [
+        Verdict.ACCEPTED,
+        Verdict.REJECTED,
+        Verdict.ACCEPTED,
+    ]
+    assert alarms.codes == ["STR-306"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"OK", b"<html>welcome</html>", b'{"status":"ok"}', b'{"rejected":[]}', b"x" * 200_000],
+    ids=["empty", "text", "HTML", "JSON", "nothing rejected", "long"],
+)
+async def test_any_other_body_of_an_accepting_answer_is_of_no_interest(body: bytes) -> None:
+    alarms = Alarms()
+    outcome = await outcome_of(reply(200, body), alarms=alarms)
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert alarms.codes == []
