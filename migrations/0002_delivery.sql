@@ -101,7 +101,7 @@ CREATE TABLE ledger (
     duration_ms      INTEGER NOT NULL CHECK (duration_ms >= 0),
     receipt          TEXT
 ) STRICT;
-CREATE INDEX ledger_by_position ON ledger (destination, last_position);
+CREATE INDEX ledger_by_position ON ledger (destination, last_position, first_position);
 
 -- Up to which position everything was settled everywhere, and since when:
 -- retention counts from the later of receipt and last settling.

@@ -56,8 +56,8 @@ _COLUMNS = (
     " first_deferred_at, next_attempt_at, last_error, moved_at"
 )
 _ADD = """
-INSERT INTO cursors (destination, replay_id, lanes, lane, position, moved_at)
-VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO cursors (destination, replay_id, lanes, lane, position, generation, moved_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _SAVE = """
 UPDATE cursors SET position = ?, ahead = ?, state = ?, attempt = ?, first_deferred_at = ?,
@@ -107,10 +107,35 @@ def _cursor(row: Sequence[object]) -> Cursor:
 
 
 def add(
-    db: Connection, destination: str, lane: Lane, position: int, *, now: int, replay_id: int = 0
+    db: Connection,
+    destination: str,
+    lane: Lane,
+    position: int,
+    *,
+    now: int,
+    replay_id: int = 0,
+    generation: int = 1,
 ) -> None:
     """Begin a cursor behind ``position``."""
-    db.execute(_ADD, (destination, replay_id, lane.lanes, lane.lane, position, now))
+    db.execute(_ADD, (destination, replay_id, lane.lanes, lane.lane, position, generation, now))
+
+
+def cover(db: Connection, destination: str, lanes: int, *, start: int, now: int) -> None:
+    """Give a destination a cursor for each of ``lanes`` lanes, where one is missing.
+
+    It begins where everything is known to be settled: at the slowest of the
+    cursors that are there, or at ``start`` when there is none. A part of an
+    earlier set may still be there as floors; what is missing of it is added.
+    """
+    there = load(db, destination)
+    position = min((at.progress.position for at in there), default=start)
+    # An operator who moved a cursor may have dead letters behind it, which a
+    # generation beyond the first tells a settlement to close.
+    generation = max((at.generation for at in there), default=1)
+    present = {at.lane for at in there}
+    for lane in (Lane(lanes, number) for number in range(lanes)):
+        if lane not in present:
+            add(db, destination, lane, position, now=now, generation=generation)
 
 
 def save(

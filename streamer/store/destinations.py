@@ -10,7 +10,6 @@ import msgspec
 from streamer.core.errors import UsageError
 from streamer.core.selection import Selection
 from streamer.store import cursors, facts, outbox
-from streamer.store.outbox import Lane
 from streamer.store.sqlite import Connection
 
 
@@ -70,15 +69,9 @@ def declare(db: Connection, declared: Sequence[Declared], *, now: int) -> None:
             _DECLARE,
             (one.name, one.kind, one.lanes, json.dumps(one.include), json.dumps(one.exclude)),
         )
-        if new:
-            _begin(db, one, _start_position(db, one.start), now)
-        elif not any(at.lane.lanes == one.lanes for at in cursors.load(db, one.name)):
-            _begin(db, one, min(at.progress.position for at in cursors.load(db, one.name)), now)
-
-
-def _begin(db: Connection, one: Declared, position: int, now: int) -> None:
-    for lane in range(one.lanes):
-        cursors.add(db, one.name, Lane(one.lanes, lane), position, now=now)
+        # A known destination without any cursor has lost it: it starts over rather than skip.
+        start = _start_position(db, one.start if new else "earliest")
+        cursors.cover(db, one.name, one.lanes, start=start, now=now)
 
 
 def _start_position(db: Connection, start: str | int) -> int:

@@ -8,6 +8,7 @@ far and marked as approximate.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import msgspec
@@ -22,8 +23,14 @@ _BEHIND = """
 FROM outbox JOIN cursors ON cursors.destination = ? AND cursors.replay_id = 0
     AND cursors.lanes = ? AND lane_key % cursors.lanes = cursors.lane
 WHERE outbox.position > ? AND outbox.position <= ? AND outbox.position > cursors.position
+  AND outbox.position NOT IN (SELECT value FROM json_each(?))
+  AND NOT EXISTS (SELECT 1 FROM cursors AS floor WHERE floor.destination = ?
+    AND floor.replay_id = 0 AND floor.lanes <> ? AND lane_key % floor.lanes = floor.lane
+    AND (outbox.position <= floor.position
+         OR outbox.position IN (SELECT value FROM json_each(floor.ahead))))
 """
-"""Events between two positions that lie behind the cursor of their own lane."""
+"""Events between two positions that lie behind the cursor of their own lane and that neither it
+nor a cursor of an earlier lane count has settled."""
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -58,21 +65,22 @@ def extent(db: Connection) -> Extent:
 
 
 def measure(db: Connection, known: Known, cursors: Sequence[Cursor], whole: Extent) -> Lag:
-    """Measure one destination's lag by its live cursors."""
+    """Measure one destination's lag by its cursors, floors among them."""
     live = [at for at in cursors if at.lane.lanes == known.lanes]
     if not live or whole.first_position is None:
         return Lag()
     behind = max(min(at.progress.position for at in live), whole.first_position - 1)
     if behind >= whole.last_position:
         return Lag()
-    ahead = sum(len(at.progress.ahead) for at in live)
-    if known.lanes == 1 and known.selection.takes_all and not whole.has_gaps:
-        events = max(0, whole.last_position - behind - ahead)
-        return Lag(events, _oldest(db, known, behind, whole.last_position))
-    return _count(db, known, behind, ahead, whole)
+    ahead = sorted(position for at in live for position in at.progress.ahead)
+    floors = len(live) < len(cursors)
+    if known.lanes == 1 and known.selection.takes_all and not (whole.has_gaps or floors):
+        events = max(0, whole.last_position - behind - len(ahead))
+        return Lag(events, _oldest(db, known, behind, whole.last_position, ahead))
+    return _count(db, known, behind, whole, ahead)
 
 
-def _count(db: Connection, known: Known, behind: int, ahead: int, whole: Extent) -> Lag:
+def _count(db: Connection, known: Known, behind: int, whole: Extent, ahead: Sequence[int]) -> Lag:
     end, rows = db.execute(
         "SELECT max(position), count(*) FROM"
         " (SELECT position FROM outbox WHERE position > ? ORDER BY position LIMIT ?)",
@@ -80,22 +88,32 @@ def _count(db: Connection, known: Known, behind: int, ahead: int, whole: Extent)
     ).fetchone()
     if not rows:
         return Lag()
-    condition, parameters = known.selection.sql_condition()
-    (found,) = db.execute(
-        f"SELECT count(*) {_BEHIND} AND {condition}",
-        (known.name, known.lanes, behind, end, *parameters),
-    ).fetchone()
-    oldest = _oldest(db, known, behind, end) if found else None
+    condition, parameters = _condition(known, behind, end, ahead)
+    (found,) = db.execute(f"SELECT count(*) {condition}", parameters).fetchone()
+    oldest = _oldest(db, known, behind, end, ahead) if found else None
     if rows < LAG_COUNT_EVENTS_MAX:
-        return Lag(max(0, found - ahead), oldest)
-    beyond = min(whole.events, whole.last_position - end)
+        return Lag(found, oldest)
+    beyond = min(whole.events - rows, whole.last_position - end)
     return Lag(round(found + beyond * found / rows), oldest, approximate=True)
 
 
-def _oldest(db: Connection, known: Known, behind: int, end: int) -> int | None:
-    condition, parameters = known.selection.sql_condition()
+def _oldest(
+    db: Connection, known: Known, behind: int, end: int, ahead: Sequence[int]
+) -> int | None:
+    condition, parameters = _condition(known, behind, end, ahead)
     row = db.execute(
-        f"SELECT received_at {_BEHIND} AND {condition} ORDER BY outbox.position LIMIT 1",
-        (known.name, known.lanes, behind, end, *parameters),
+        f"SELECT received_at {condition} ORDER BY outbox.position LIMIT 1", parameters
     ).fetchone()
     return None if row is None else int(row[0])
+
+
+def _condition(
+    known: Known, behind: int, end: int, ahead: Sequence[int]
+) -> tuple[str, tuple[object, ...]]:
+    """Return `_BEHIND` for one destination and its filter, with the values to bind."""
+    wanted, patterns = known.selection.sql_condition()
+    name, lanes = known.name, known.lanes
+    return (
+        f"{_BEHIND} AND {wanted}",
+        (name, lanes, behind, end, json.dumps(ahead), name, lanes, *patterns),
+    )

@@ -2,13 +2,15 @@
 
 A first attempt without a receipt says nothing but when, so it is folded into
 the row before it, as long as the two are neighbours in position and in time.
+An event that was deferred in the middle of a batch is settled later than what
+lies beyond it, and so gets a row of its own.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from streamer.core.limits import LEDGER_COALESCE_SECONDS
+from streamer.core.limits import LEDGER_COALESCE_EVENTS_MAX, LEDGER_COALESCE_SECONDS
 from streamer.store.outbox import Lane
 from streamer.store.sqlite import Connection
 
@@ -37,6 +39,8 @@ _FOLD = """
 UPDATE ledger SET last_position = :last_position, events = events + :events,
                   settled_at = :settled_at, duration_ms = max(duration_ms, :duration_ms)
 WHERE id = :into AND attempt = 1 AND receipt IS NULL
+  AND destination = :destination AND replay_id = :replay_id AND lanes = :lanes AND lane = :lane
+  AND last_position < :first_position AND events + :events <= :fold_events
   AND :settled_at - first_settled_at BETWEEN 0 AND :fold_ms
 """
 _ADD = """
@@ -74,6 +78,7 @@ def add(db: Connection, entry: Entry, *, fold_into: int) -> int:
         "duration_ms": entry.duration_ms,
         "receipt": entry.receipt,
         "into": fold_into,
+        "fold_events": LEDGER_COALESCE_EVENTS_MAX,
         "fold_ms": LEDGER_COALESCE_SECONDS * 1000,
     }
     plain = fold_into and entry.attempt == 1 and entry.receipt is None

@@ -10,15 +10,18 @@ later version is refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from streamer.core.errors import StoreError
-from streamer.store import sqlite
+from streamer.store import copies, sqlite
 from streamer.store.sqlite import Connection
 
-COPIES_DIRECTORY = "copies"
+SCHEMA_FILE = "schema.sql"
+"""The sum of the migrations, written by `streamer.store.schema` for people to read."""
+
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
@@ -41,6 +44,8 @@ def load_migrations(directory: Path | None = None) -> list[Migration]:
     """Read the files in order; a gap in the numbers, or an odd name, is a broken installation."""
     found: list[Migration] = []
     for path in sorted((directory or migrations_directory()).glob("*.sql")):
+        if path.name == SCHEMA_FILE:
+            continue
         name = _NAME.fullmatch(path.name)
         if name is None or int(name[1]) != len(found) + 1:
             raise StoreError(
@@ -67,7 +72,7 @@ def require_known_schema(db: Connection, migrations: list[Migration]) -> int:
         raise StoreError(
             f"the database has schema {version}, this program knows {len(migrations)}",
             hint="Install the newer streamer again, or go back to the copy that it made before it "
-            f"migrated (in {COPIES_DIRECTORY}/ of the data directory) with `streamer db restore`.",
+            f"migrated (in {copies.DIRECTORY}/ of the data directory) with `streamer db restore`.",
         )
     return version
 
@@ -79,45 +84,47 @@ def migrate(db: Connection, path: Path, *, now: int) -> list[Migration]:
     pending = migrations[version:]
     if pending and version > 0:
         copy_before(db, path, version, now=now)
-    for migration in pending:
-        apply(db, migration)
-    return pending
+    return [migration for migration in pending if apply(db, migration)]
 
 
-def apply(db: Connection, migration: Migration) -> None:
-    """Apply one migration and its number in one transaction."""
+def apply(db: Connection, migration: Migration) -> bool:
+    """Apply one migration and its number in one transaction.
+
+    False when another process has applied it in the meantime.
+    """
     try:
-        db.executescript(
-            f"BEGIN IMMEDIATE;\n{migration.sql}\n"
-            f";PRAGMA user_version = {migration.number};\nCOMMIT;"
-        )
+        db.execute("BEGIN IMMEDIATE")
+        if schema_version(db) >= migration.number:
+            db.execute("ROLLBACK")
+            return False
+        for statement in statements(migration.sql):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {migration.number}")
+        db.execute("COMMIT")
     except sqlite.Error as error:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise sqlite.map_error(error) from error
+    return True
+
+
+def statements(sql: str) -> Iterator[str]:
+    """Split a script: Python's `executescript` would commit before each script it runs."""
+    statement = ""
+    for piece in re.split(r"(?<=;)", sql):
+        statement += piece
+        if sqlite.complete_statement(statement):
+            yield statement.strip()
+            statement = ""
 
 
 def copy_before(db: Connection, path: Path, version: int, *, now: int) -> Path:
     """Write a whole copy of the database beside it, readable by its owner alone."""
-    directory = path.parent / COPIES_DIRECTORY
-    directory.mkdir(mode=0o700, exist_ok=True)
-    copy = directory / f"streamer-schema{version}-{now}.db"
-    copy.touch(mode=0o600)
-    try:
-        db.execute("VACUUM INTO ?", (str(copy),))
-    except sqlite.Error as error:
-        copy.unlink(missing_ok=True)
-        raise sqlite.map_error(error) from error
+    copy = copies.before_migration(path, version, now=now)
+    copies.write_copy(db, copy)
     return copy
 
 
 def expire_copies(path: Path, *, older_than: int) -> list[Path]:
     """Delete copies written before ``older_than`` (ms since 1970): they hold personal data."""
-    expired = [
-        copy
-        for copy in (path.parent / COPIES_DIRECTORY).glob("streamer-schema*.db")
-        if int(copy.stem.rsplit("-", 1)[-1]) < older_than
-    ]
-    for copy in expired:
-        copy.unlink(missing_ok=True)
-    return expired
+    return copies.expire(path, older_than=older_than)

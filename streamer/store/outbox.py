@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -101,13 +102,21 @@ def _append_event(db: Connection, event: Event, quarantine_bytes_max: int) -> Ke
 
 
 def _same_event(stored: bytes, received: bytes) -> bool:
-    """Tell whether two bodies say the same, even if a retry was written with other blanks."""
+    """Tell whether two bodies say the same, even if a retry was written with other blanks.
+
+    They are compared as they would be written anew: to Python 1, 1.0 and true
+    are equal, to JSON they are not.
+    """
     if stored == received:
         return True
     try:
-        return bool(json.loads(stored) == json.loads(received))
-    except ValueError:
+        return _rewritten(stored) == _rewritten(received)
+    except (ValueError, RecursionError):  # cannot be read: kept in quarantine, so nothing is lost
         return False
+
+
+def _rewritten(body: bytes) -> str:
+    return json.dumps(json.loads(body), sort_keys=True)
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -147,12 +156,13 @@ def read_after(
     )
     events: list[StoredEvent] = []
     total = 0
-    for row in rows:
-        event = _stored(row)
-        total += len(event.body)
-        if total > bytes_max and events:
-            return Scan(tuple(events), events[-1].position, caught_up=False)
-        events.append(event)
+    with closing(rows):  # a statement that stands half way keeps the log from being reset
+        for row in rows:
+            event = _stored(row)
+            total += len(event.body)
+            if total > bytes_max and events:
+                return Scan(tuple(events), events[-1].position, caught_up=False)
+            events.append(event)
     if len(events) == events_max:
         last = events[-1].position
         return Scan(tuple(events), last, caught_up=caught_up and last == end)

@@ -61,26 +61,34 @@ def _horizon(db: Connection, older_than: int) -> int:
     return min(int(row[0]), settled)
 
 
+_PRUNE_LEDGER = """
+DELETE FROM ledger WHERE id IN (
+    SELECT id FROM ledger AS batch
+    WHERE id < coalesce((SELECT id FROM ledger WHERE settled_at >= :old ORDER BY id LIMIT 1), 1e19)
+      AND NOT EXISTS (SELECT 1 FROM outbox
+                      WHERE position BETWEEN batch.first_position AND batch.last_position)
+    ORDER BY id LIMIT :most)
+"""
+"""Rows of which no event is left. Numbers grow with time, so only the old end is looked at."""
+
+
 def prune_stories(db: Connection, *, older_than: int, rows_max: int) -> int:
     """Delete what only told of events that are gone: ledger, closed letters, replays, marks."""
-    first = db.execute("SELECT min(position) FROM outbox").fetchone()[0]
-    first = first if first is not None else 2**62
     gone = 0
     for statement in (
-        "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger"
-        " WHERE last_position < :first AND settled_at < :old LIMIT :most)",
-        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters"
-        " WHERE pinned IS NULL AND position < :first AND closed_at < :old LIMIT :most)",
+        _PRUNE_LEDGER,
+        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters AS letter"
+        " WHERE pinned IS NULL AND closed_at < :old AND NOT EXISTS"
+        " (SELECT 1 FROM outbox WHERE outbox.position = letter.position) LIMIT :most)",
         "DELETE FROM replays WHERE id IN (SELECT id FROM replays"
         " WHERE finished_at < :old LIMIT :most)",
         "DELETE FROM settled_marks WHERE position IN (SELECT position FROM settled_marks"
-        " WHERE position < :first - 1 AND at < :old LIMIT :most)",
+        " WHERE at < :old AND position < (SELECT max(position) FROM settled_marks WHERE at < :old)"
+        " LIMIT :most)",
         "DELETE FROM alarms WHERE (code, subject) IN (SELECT code, subject FROM alarms"
         " WHERE last_at < :old AND cleared_at IS NOT NULL LIMIT :most)",
     ):
-        gone += db.execute(
-            statement, {"first": first, "old": older_than, "most": rows_max}
-        ).rowcount
+        gone += db.execute(statement, {"old": older_than, "most": rows_max}).rowcount
     return gone
 
 

@@ -151,18 +151,26 @@ def add_counts(db: Connection, replay_id: int, *, accepted: int, buried: int) ->
     )
 
 
-def finish(db: Connection, replay: Replay, state: str, *, now: int) -> None:
-    """Close a replay as ``done`` or ``cancelled`` and drop its cursor."""
-    db.execute(
+def finish(db: Connection, replay: Replay, state: str, *, now: int) -> bool:
+    """Close a replay as ``done`` or ``cancelled`` and drop its cursor; False when it was closed."""
+    closed = db.execute(
         "UPDATE replays SET state = ?, finished_at = ? WHERE id = ? AND state = 'running'",
         (state, now, replay.id),
     )
+    if not closed.rowcount:
+        return False
     cursors.drop(db, replay.destination, replay_id=replay.id)
     if replay.kind == "dead_letters":
         dead_letters.reopen_retrying(db, replay.destination, replay.positions or ())
+    return True
 
 
-def cancel(db: Connection, replay: Replay, *, now: int) -> None:
-    """Call a replay off; a batch under way may still be accepted, and is not recorded."""
-    finish(db, replay, "cancelled", now=now)
+def cancel(db: Connection, replay: Replay, *, now: int) -> bool:
+    """Call a replay off; False when it was over already.
+
+    A batch under way may still be accepted, and is not recorded.
+    """
+    if not finish(db, replay, "cancelled", now=now):
+        return False
     facts.record_act(db, "replay cancel", str(replay.id), now=now)
+    return True

@@ -20,9 +20,7 @@ _COUNTER_OF = {
 }
 
 
-_SUMMED = (
-    "received", "duplicates", "quarantined", "unknown_types", "bad_signatures", "refused"
-)
+_SUMMED = ("received", "duplicates", "quarantined", "unknown_types", "bad_signatures", "refused")
 
 
 class SourceCounts(msgspec.Struct):
@@ -50,7 +48,7 @@ class Tally:
         return self.by_source.setdefault(source, SourceCounts())
 
     def merge(self, other: Tally) -> None:
-        """Take over what another tally has counted."""
+        """Take over what another tally has counted of calls that left no row."""
         for source, counts in other.by_source.items():
             mine = self.of(source)
             for field in _SUMMED:
@@ -79,8 +77,8 @@ INSERT INTO sources (name, last_received_at, last_test_at, received, duplicates,
                      unknown_types, bad_signatures, refused, oldest_call_seconds)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET
-    last_received_at = max(coalesce(last_received_at, 0), coalesce(excluded.last_received_at,
-                           last_received_at, 0)),
+    last_received_at = max(coalesce(last_received_at, excluded.last_received_at),
+                           coalesce(excluded.last_received_at, last_received_at)),
     last_test_at     = coalesce(excluded.last_test_at, last_test_at),
     received         = received + excluded.received,
     duplicates       = duplicates + excluded.duplicates,

@@ -13,7 +13,9 @@ outside this package may catch `sqlite3.Error`: use the names given here.
 
 from __future__ import annotations
 
+import os
 import sqlite3 as _standard
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,8 @@ ROW_ERRORS: tuple[type[Exception], ...] = (
 )
 """What a single row that cannot be stored raises; the rest of its batch is innocent."""
 
+complete_statement = engine.complete_statement
+
 VERSION: str = engine.sqlite_version
 MODULE: str = engine.__name__
 
@@ -54,16 +58,25 @@ __all__ = [
     "DatabaseError",
     "Error",
     "OperationalError",
+    "blames_store",
+    "complete_statement",
+    "connect_read_only",
     "is_safe_version",
     "map_error",
+    "open_in_memory",
     "open_reader",
     "open_writer",
     "require_safe_version",
 ]
 
 PAGE_BYTES = 4096
-_BUSY_CODES = ("database is locked", "database table is locked")
-_DAMAGE_CODES = ("malformed", "not a database", "disk I/O error", "checksum")
+
+# SQLite's primary result codes; an extended one has more in its upper bytes.
+_LOCKED = {5, 6}  # BUSY, LOCKED
+_FULL = {13}
+_NOT_OPEN = {8, 14}  # READONLY, CANTOPEN
+_FAILING = {10, 11, 26}  # IOERR, CORRUPT, NOTADB
+_ELSEWHERE = {7, 9, 15}  # NOMEM, INTERRUPT, PROTOCOL
 
 
 def is_safe_version(version: str) -> bool:
@@ -86,16 +99,44 @@ def require_safe_version(*, allow_unsafe: bool) -> None:
 
 
 def open_writer(path: Path) -> Connection:
-    """Open the connection that writes: durable commits, no implicit transactions."""
-    connection = _connect(f"file:{_quote(path)}?mode=rwc")
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only bites on a new file
-    _require(connection, "journal_mode = WAL", "journal_mode", "wal")
-    _require(connection, "synchronous = FULL", "synchronous", 2)
-    _require(connection, "secure_delete = ON", "secure_delete", 1)
-    _require(connection, "foreign_keys = ON", "foreign_keys", 1)
-    # The writer checkpoints by itself, after it has released those who wait for a commit.
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    """Open the connection that writes: durable commits, no implicit transactions.
+
+    A database that does not exist is made, for its owner alone. Raises
+    `StoreError` when it cannot be opened.
+    """
+    _make_private(path)
+    connection = _connect(f"file:{_quote(path)}?mode=rw")
+    try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only bites on a new file
+        _require(connection, "journal_mode = WAL", "journal_mode", "wal")
+        _require(connection, "synchronous = FULL", "synchronous", 2)
+        _require(connection, "secure_delete = ON", "secure_delete", 1)
+        _require(connection, "foreign_keys = ON", "foreign_keys", 1)
+        # The writer checkpoints by itself, after it has released those who wait for a commit.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+    except engine.Error as error:
+        connection.close()
+        raise map_error(error) from error
+    except StoreError:
+        connection.close()
+        raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make a new database readable by its owner alone; SQLite gives its other files the same mode.
+
+    A file that exists is not opened, however briefly: closing it again would
+    drop the locks that other connections of this process have on it.
+    """
+    try:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} cannot be made ({error.strerror})",
+            hint="The data directory must exist and belong to the user that streamer runs as.",
+        ) from error
 
 
 def open_reader(path: Path) -> Connection:
@@ -105,14 +146,24 @@ def open_reader(path: Path) -> Connection:
             f"there is no database at {path}",
             hint="Start the service once (`streamer serve`), or point --config at its settings.",
         )
-    connection = _connect(f"file:{_quote(path)}?mode=ro")
+    connection = connect_read_only(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
+def connect_read_only(path: Path) -> Connection:
+    """Open a connection that can write to no database but a copy that it makes itself."""
+    return _connect(f"file:{_quote(path)}?mode=ro")
+
+
+def open_in_memory() -> Connection:
+    """Open a database that vanishes when it is closed."""
+    return _connect("file::memory:")
+
+
 def _connect(uri: str) -> Connection:
     try:
-        connection = engine.connect(
+        connection: Connection = engine.connect(
             uri,
             uri=True,
             isolation_level=None,
@@ -120,8 +171,12 @@ def _connect(uri: str) -> Connection:
             cached_statements=256,
             timeout=BUSY_TIMEOUT_MILLISECONDS / 1000,
         )
+    except engine.Error as error:
+        raise map_error(error) from error
+    try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except engine.Error as error:
+        connection.close()
         raise map_error(error) from error
     return connection
 
@@ -131,7 +186,6 @@ def _require(connection: Connection, setting: str, name: str, expected: object) 
     connection.execute(f"PRAGMA {setting}")
     actual = connection.execute(f"PRAGMA {name}").fetchone()[0]
     if actual != expected:
-        connection.close()
         raise StoreDamaged(
             f"SQLite would not set {setting} (it says {actual!r})",
             hint="The data directory may be on a network file system, which streamer cannot use.",
@@ -142,25 +196,35 @@ def _quote(path: Path) -> str:
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
+def blames_store(error: Exception) -> bool:
+    """Tell whether an error is the database's or the disk's fault, not that of one statement."""
+    return _primary_code(error) in _LOCKED | _FULL | _NOT_OPEN | _FAILING | _ELSEWHERE
+
+
 def map_error(error: Exception) -> StoreError:
     """Turn an exception of SQLite into ours, keeping what an operator can act on."""
-    text = str(error)
-    if any(code in text for code in _BUSY_CODES):
+    code = _primary_code(error)
+    if code in _LOCKED:
         return StoreBusy(
             "another program holds the database's write lock",
             hint="Close any sqlite3 shell that is inside a transaction on streamer.db.",
         )
-    if "full" in text:
+    if code in _FULL:
         return StoreError("the disk is full", hint="Free space on the data directory's disk.")
-    if "readonly" in text or "unable to open" in text:
+    if code in _NOT_OPEN:
         return StoreError(
-            f"the database cannot be opened for this ({text})",
+            f"the database cannot be opened for this ({error})",
             hint="Run the command as the user that owns the data directory, such as `sudo -u "
             "streamer`.",
         )
-    if any(code in text for code in _DAMAGE_CODES):
+    if code in _FAILING:
         return StoreDamaged(
-            f"the database or its disk is failing ({text})",
+            f"the database or its disk is failing ({error})",
             hint="Look at the kernel log; run `streamer db check`; see STR-206 in operating.md.",
         )
-    return StoreError(f"the database refused ({text})")
+    return StoreError(f"the database refused ({error})")
+
+
+def _primary_code(error: Exception) -> int:
+    code = getattr(error, "sqlite_errorcode", None)  # errors of Python's own have none
+    return code & 0xFF if isinstance(code, int) else 0

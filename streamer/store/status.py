@@ -85,15 +85,12 @@ def _read(db: Connection, now: int) -> Status:
     running = replays.list_replays(db, running_only=True)
     found = {}
     for known in destinations.load_all(db):
-        live = [
-            at
-            for at in every_cursor
-            if at.destination == known.name and not at.replay_id and at.lane.lanes == known.lanes
-        ]
+        own = [at for at in every_cursor if at.destination == known.name and not at.replay_id]
+        live = [at for at in own if at.lane.lanes == known.lanes]
         found[known.name] = _destination(
             known,
             live,
-            lag.measure(db, known, live, whole),
+            lag.measure(db, known, own, whole),
             letters=letters.get(known.name, 0),
             running=sum(replay.destination == known.name for replay in running),
             now=now,
