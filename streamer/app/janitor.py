@@ -139,8 +139,12 @@ class Janitor:
             for change in changes:
                 if change.times:
                     stored_alarms.note(
-                        db, change.code, change.subject, change.message,
-                        times=change.times, now=now,
+                        db,
+                        change.code,
+                        change.subject,
+                        change.message,
+                        times=change.times,
+                        now=now,
                     )
                 else:
                     stored_alarms.clear(db, change.code, change.subject, now=now)

@@ -81,4 +81,3 @@ def allowed_hosts(config: Config) -> frozenset[str]:
     bind = config.admin.bind
     own = set() if bind.startswith("unix:") else {bind.rpartition(":")[0].strip("[]")}
     return frozenset({"localhost", "127.0.0.1", "::1", *own, *config.admin.allowed_hosts})
-

@@ -12,13 +12,13 @@ from anyio.abc import TaskGroup
 from streamer.app import systemd
 from streamer.app.fleet import Fleet
 from streamer.app.prepare import declare
+from streamer.clock import Clock
 from streamer.config.changes import needs_restart
 from streamer.config.load import load
 from streamer.config.model import Config
 from streamer.config.secrets import Secrets, resolve_all
 from streamer.core.errors import StreamerError
 from streamer.core.limits import RELOAD_STOP_SECONDS
-from streamer.clock import Clock
 from streamer.observe import log
 from streamer.store.writer import Writer
 
@@ -52,9 +52,7 @@ class Reloader:
         """
         systemd.notify_reloading("reading the configuration")
         try:
-            loaded = load(
-                self._file, environ=os.environ, working_directory=self._working_directory
-            )
+            loaded = load(self._file, environ=os.environ, working_directory=self._working_directory)
             secrets = resolve_all(loaded.config, os.environ)
         except StreamerError as error:
             _log.error("reload.refused", error=str(error), hint=error.hint)

@@ -27,7 +27,7 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class RoomWatch:
-    """Looks at the disk; a floor that was hit is left only well above it, so that it cannot flap."""
+    """Looks at the disk; a floor that was hit is left only well above it, so it cannot flap."""
 
     RECOVERY = 1.1
 

@@ -94,9 +94,7 @@ class Service:
         self.writer = parts.make_writer(config, clock)
         self.fleet = Fleet(writer=self.writer, reader=reader, clock=clock, board=self.board)
         self.control = Control(reader, clock, self.fleet.drains)
-        self.watch = Watch(
-            clock, self.writer, alive_until=self._alive_until, status=self._one_line
-        )
+        self.watch = Watch(clock, self.writer, alive_until=self._alive_until, status=self._one_line)
         self.health = Health(
             clock,
             is_alive=lambda: not self.watch.stalled(),

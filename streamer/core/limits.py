@@ -263,3 +263,13 @@ WRITER_STALL_SECONDS = 20.0
 
 RELOAD_STOP_SECONDS = 5.0
 """How long a drain that a reload replaces may take to finish its batch; then it is sent again."""
+
+OPEN_RETRY_SECONDS = 30.0
+"""A destination that cannot be opened, such as an unwritable directory, is tried again this
+often."""
+
+FLOOR_CHECK_SECONDS = 60.0
+"""How often the cursors of an earlier lane count are looked at, while there are any."""
+
+TIDY_SECONDS = 10.0
+"""How often a destination may rotate and compress what is due."""

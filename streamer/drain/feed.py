@@ -19,8 +19,10 @@ from streamer.store.sqlite import Connection
 class Feed(Protocol):
     """Reads on behind a position; runs on the reading connection's thread."""
 
-    ends: bool
-    """There will be nothing new once it has caught up: a replay is finite."""
+    @property
+    def ends(self) -> bool:
+        """There will be nothing new once it has caught up: a replay is finite."""
+        ...
 
     def read(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
         """Read the next events behind ``position``."""

@@ -66,6 +66,7 @@ class Shared:
         self.board = board
         self.pace = Pace(policy.rate_per_second)
         self.paused = False
+        self.stopping = False
         self.blocked = False
         """The disk is too full even for settling."""
         self.accepted = 0
@@ -87,6 +88,16 @@ class Shared:
     def leave(self, waker: asyncio.Event) -> None:
         """Forget a track that has ended."""
         self._wakers.discard(waker)
+
+    async def wait(self, waker: asyncio.Event, seconds: float) -> bool:
+        """Wait until woken; False when ``seconds`` have passed first."""
+        try:
+            async with asyncio.timeout(seconds):
+                await waker.wait()
+        except TimeoutError:
+            return False
+        waker.clear()
+        return True
 
     def wake(self) -> None:
         """Let every track look again: an append, a resume, a change by an operator."""

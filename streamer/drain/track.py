@@ -8,7 +8,6 @@ crash in between sends a batch again: at least once.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import structlog
@@ -48,6 +47,8 @@ class TrackLoop:
         self.alive_until = 0.0
         """Monotonic time by which the loop will have ticked again, if it is alive."""
         self.poked = False
+        self.stale = False
+        """An operator has changed the cursor: end, and be begun again."""
         self._shared = shared
         self._feed = feed
         self._bury_at_once = bury_at_once
@@ -72,11 +73,11 @@ class TrackLoop:
     async def run(self) -> bool:
         """Drain until there is nothing left to do for this cursor.
 
-        True: a replay is through. False: an operator has changed the cursor,
-        and whoever started the track must read it again.
+        True: a replay is through. False: the service is stopping, or an
+        operator has changed the cursor and it must be read again.
         """
         try:
-            while True:
+            while not (self.stale or self._shared.stopping):
                 self._tick(TRACK_TICK_SECONDS * 4)
                 if self.poked:
                     self._poke()
@@ -90,7 +91,8 @@ class TrackLoop:
                         return True
                     await self._idle()
                 elif not await self._attempt(batch):
-                    return False
+                    break
+            return False
         finally:
             self._shared.leave(self._waker)
 
@@ -117,21 +119,13 @@ class TrackLoop:
                 self._track = drain.wake(self._track)
 
     async def _idle(self) -> None:
-        """Nothing to send: save how far the filter was passed, tidy up, wait for an append."""
+        """Nothing to send: save how far the filter was passed, and wait for an append."""
         await self._save_skipped()
-        if not await self._sleep(TRACK_TICK_SECONDS) and not self.cursor.replay_id:
-            async with self._shared.turn():
-                await self._shared.destination.tidy()
+        await self._sleep(TRACK_TICK_SECONDS)
 
     async def _sleep(self, seconds: float) -> bool:
         """Wait; True when woken before the time was over."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._waker.wait()
-        except TimeoutError:
-            return False
-        self._waker.clear()
-        return True
+        return await self._shared.wait(self._waker, seconds)
 
     async def _fill(self, *, further: bool = False) -> None:
         """Read on when the window has nothing more to send."""

@@ -93,6 +93,4 @@ class Board:
             return
         self._logged_at[key] = now
         write = _log.error if alarm.severity is Severity.CRITICAL else _log.warning
-        write(
-            "alarm.raised", code=alarm.code, title=alarm.title, subject=key[1], message=message
-        )
+        write("alarm.raised", code=alarm.code, title=alarm.title, subject=key[1], message=message)

@@ -54,9 +54,7 @@ def make_admin(
 
     @app.get("/api/status")
     async def status() -> Response:
-        return Response(
-            msgspec.json.encode(await read_status()), content_type="application/json"
-        )
+        return Response(msgspec.json.encode(await read_status()), content_type="application/json")
 
     @app.errorhandler(HTTPException)
     async def refuse(error: HTTPException) -> Response:

@@ -52,7 +52,7 @@ class PlainProtocol(H11Protocol):
         await super()._create_stream(request)
 
 
-hypercorn.protocol.H11Protocol = PlainProtocol  # type: ignore[attr-defined,misc]  # not exported
+hypercorn.protocol.H11Protocol = PlainProtocol  # type: ignore[attr-defined]  # not exported
 
 
 async def run_server(
