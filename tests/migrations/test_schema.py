@@ -84,7 +84,7 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("cursors", {"lane": -1}),
     ("cursors", {"lanes": 0}),
     ("cursors", {"generation": 0}),
-    ("cursors", {"ahead": "1"" 2"}),
+    ("cursors", {"ahead": "1 2"}),
     ("cursors", {"state": "sleeping", "next_attempt_at": 1}),
     ("cursors", {"state": "waiting"}),
     ("cursors", {"next_attempt_at": 1}),
@@ -124,9 +124,7 @@ def test_a_sensible_row_is_taken(db: Connection, table: str) -> None:
 
 
 @pytest.mark.parametrize(("table", "change"), BAD)
-def test_a_senseless_row_is_refused(
-    db: Connection, table: str, change: dict[str, object]
-) -> None:
+def test_a_senseless_row_is_refused(db: Connection, table: str, change: dict[str, object]) -> None:
     prepare(db, table)
     with pytest.raises(sqlite.ROW_ERRORS):
         insert(db, table, GOOD[table] | change)

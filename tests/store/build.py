@@ -37,13 +37,13 @@ ALL = Selection(include=(), exclude=())
 ROOM = 2**30
 
 
-def body(event_id: str, **data: Any) -> bytes:
+def body(event_id: str, **data: object) -> bytes:
     """Write the body of an e-mail event."""
     document = {"event_id": event_id, "object_type": "email", "metric": "sent", "data": data}
     return json.dumps(document).encode()
 
 
-def event(number: int | str, **changed: Any) -> Event:
+def event(number: int | str, **changed: object) -> Event:
     """Make an event whose id tells its number."""
     event_id = f"event-{number}"
     fields: dict[str, Any] = {
@@ -59,7 +59,7 @@ def event(number: int | str, **changed: Any) -> Event:
     return Event(**(fields | changed))
 
 
-def unreadable(raw: bytes, **changed: Any) -> UnreadableCall:
+def unreadable(raw: bytes, **changed: object) -> UnreadableCall:
     """Make a call that is no event."""
     fields: dict[str, Any] = {
         "source": "customerio", "reason": "not_json", "detail": "odd", "received_at": NOW,
@@ -80,7 +80,7 @@ def append(db: Connection, *arrivals: Arrival) -> list[Kept]:
     return outbox.append(db, arrivals, quarantine_bytes_max=ROOM)
 
 
-def append_at(db: Connection, positions: Iterable[int], **changed: Any) -> None:
+def append_at(db: Connection, positions: Iterable[int], **changed: object) -> None:
     """Append events at chosen positions, as if others between them had been pruned."""
     for position in positions:
         db.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'")
@@ -108,7 +108,7 @@ def only_cursor(db: Connection, destination: str, *, replay_id: int = 0) -> Curs
 
 
 def accept(
-    db: Connection, cursor: Cursor, events: Sequence[StoredEvent], **changed: Any
+    db: Connection, cursor: Cursor, events: Sequence[StoredEvent], **changed: object
 ) -> int | None:
     """Settle events as accepted, in one run, and move the cursor behind the last."""
     fields: dict[str, Any] = {

@@ -54,6 +54,10 @@ def filled(db: Connection) -> Iterator[Connection]:
     yield db
 
 
+def names_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
 def rows(db: Connection) -> dict[str, list[object]]:
     names = [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     return {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in names}  # noqa: S608 - names from the schema
@@ -64,7 +68,7 @@ def test_a_backup_beside_the_open_database_is_the_same_and_private(
 ) -> None:
     said = backup.backup(path, copy)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    assert os.listdir(copy.parent) == ["copy.db"]
+    assert names_in(copy.parent) == ["copy.db"]
     with closing(sqlite.open_reader(copy)) as other:
         assert rows(other) == rows(filled)
         assert other.execute("PRAGMA auto_vacuum").fetchone()[0] == 2
@@ -84,13 +88,13 @@ def test_a_backup_overwrites_nothing_and_leaves_nothing_half_done(
         backup.backup(path, copy.parent / "none" / "copy.db")
     with pytest.raises(StoreError, match="no database"):
         backup.backup(path.with_name("other.db"), copy)
-    assert os.listdir(copy.parent) == ["copy.db"]
+    assert names_in(copy.parent) == ["copy.db"]
 
 
 def test_an_interrupted_backup_is_begun_anew(filled: Connection, path: Path, copy: Path) -> None:
     copy.with_name("copy.db.partial").write_text("half")
     backup.backup(path, copy)
-    assert os.listdir(copy.parent) == ["copy.db"]
+    assert names_in(copy.parent) == ["copy.db"]
 
 
 def test_a_restore_goes_back_but_no_position_is_given_again(
@@ -160,7 +164,7 @@ def test_a_database_is_restored_where_there_is_none(
     other.parent.mkdir()
     other.with_name("streamer.db-wal").write_bytes(b"left over")
     assert backup.restore(copy, other, now=NOW).replaced is None
-    assert sorted(os.listdir(other.parent)) == ["streamer.db", "streamer.lock"]
+    assert names_in(other.parent) == ["streamer.db", "streamer.lock"]
     assert check.check(other) == []
 
 
@@ -212,9 +216,7 @@ def spoil(copy: Path, how: str) -> None:
             copy.unlink()
 
 
-@pytest.mark.parametrize(
-    "how", ["damaged", "foreign", "newer", "miscounted", "text", "missing"]
-)
+@pytest.mark.parametrize("how", ["damaged", "foreign", "newer", "miscounted", "text", "missing"])
 def test_an_unsound_copy_is_refused_and_nothing_is_changed(
     filled: Connection, path: Path, copy: Path, how: str
 ) -> None:
@@ -231,9 +233,7 @@ def test_an_unsound_copy_is_refused_and_nothing_is_changed(
         assert rows(db) == before
 
 
-def test_a_running_service_keeps_its_database(
-    filled: Connection, path: Path, copy: Path
-) -> None:
+def test_a_running_service_keeps_its_database(filled: Connection, path: Path, copy: Path) -> None:
     backup.backup(path, copy)
     with lockfile.hold(path.parent), pytest.raises(StoreError, match=f"process {os.getpid()}"):
         backup.restore(copy, path, now=NOW)

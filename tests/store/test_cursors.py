@@ -182,9 +182,7 @@ class Drained:
         )
         sent = [one.position for number, one in enumerate(events) if number not in skip]
         self.sent += sent
-        window, progress = settle(
-            Window(events, scan.through), cursor.progress, frozenset(sent)
-        )
+        window, progress = settle(Window(events, scan.through), cursor.progress, frozenset(sent))
         assert len(window.events) + len(sent) == len(events)
         settlement = Settlement(cursor, progress, CursorState(), NOW)
         assert settling.settle(self.db, settlement) is not None
@@ -193,9 +191,7 @@ class Drained:
 
 STEP = st.one_of(
     st.tuples(st.just("append"), st.integers(1, 5), st.integers(1, 3)),
-    st.tuples(
-        st.just("drain"), st.integers(0, 15), st.integers(1, 4), st.lists(st.integers(0, 3))
-    ),
+    st.tuples(st.just("drain"), st.integers(0, 15), st.integers(1, 4), st.lists(st.integers(0, 3))),
     st.tuples(st.just("lanes"), st.sampled_from([1, 2, 4, 16])),
 )
 

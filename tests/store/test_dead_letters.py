@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from streamer.core.settlement import Progress
 from streamer.store import dead_letters, replays, settling, sqlite
 from streamer.store.cursors import CursorState
 from streamer.store.destinations import Declared
@@ -12,7 +13,6 @@ from streamer.store.settling import Settlement
 from streamer.store.sqlite import Connection
 from tests.store.build import (
     NOW,
-    Progress,
     accept,
     append,
     burial,
@@ -30,9 +30,7 @@ def letters(db: Connection) -> Connection:
     append(db, *(event(number) for number in range(1, 4)))
     stored = read_all(db)
     buried = (burial(stored[0]), burial(stored[1], "exhausted"))
-    settlement = Settlement(
-        only_cursor(db, "hook"), Progress(2), CursorState(), NOW, buried=buried
-    )
+    settlement = Settlement(only_cursor(db, "hook"), Progress(2), CursorState(), NOW, buried=buried)
     settling.settle(db, settlement)
     return db
 

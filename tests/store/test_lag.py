@@ -136,7 +136,11 @@ def test_status_tells_everything_in_one_look(db: Connection, path: Path) -> None
     with closing(sqlite.open_reader(path)) as reader:
         said = status.read(reader, now=NOW + 1500)
         assert not reader.in_transaction
-    assert (said.outbox.events, said.outbox.first_position, said.outbox.last_position) == (22, 1, 22)
+    assert (said.outbox.events, said.outbox.first_position, said.outbox.last_position) == (
+        22,
+        1,
+        22,
+    )
     assert said.outbox.bytes == sum(len(one.body) for one in read_all(db))
     archive, hook, lake = (said.destinations[name] for name in ("archive", "hook", "lake"))
     assert (archive.state, archive.cursor, archive.lag_events) == ("ready", 8, 13)

@@ -36,7 +36,7 @@ def open_at(path: Path, version: int) -> Connection:
     return db
 
 
-def kept_rows(db: Connection) -> list[object]:
+def kept_rows(db: Connection) -> list[list[tuple[str]]]:
     names = ("sources", "destinations", "facts")
     return [db.execute(f"SELECT name FROM {name}").fetchall() for name in names]  # noqa: S608 - names from above
 

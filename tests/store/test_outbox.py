@@ -163,6 +163,7 @@ ROWS = st.lists(
     scan_max=st.integers(1, 4),
 )
 def test_reading_on_and_on_yields_exactly_what_a_list_would(
+    *,
     rows: list[tuple[int, str, int]],
     lanes: int,
     metrics: tuple[str, ...],

@@ -197,6 +197,7 @@ def test_pruned_pages_are_given_back_to_the_file_system(db: Connection, path: Pa
     older_than=st.integers(0, 12),
 )
 def test_pruning_passes_no_cursor_no_open_letter_and_no_young_event(
+    *,
     received: list[int],
     cursors_at: tuple[int, int],
     replay_from: int | None,

@@ -139,9 +139,7 @@ def test_damage_before_a_gap_of_a_thousand_million_is_passed(path: Path, tmp_pat
     assert len(found) > EVENTS - 15
 
 
-def test_an_event_whose_body_is_not_its_own_goes_to_quarantine(
-    path: Path, tmp_path: Path
-) -> None:
+def test_an_event_whose_body_is_not_its_own_goes_to_quarantine(path: Path, tmp_path: Path) -> None:
     make(path)
     with closing(sqlite.open_writer(path)) as db:
         for position, text in ((5, json.dumps({"event_id": "event-6"})), (7, "{")):

@@ -92,7 +92,9 @@ def test_a_writer_needs_a_directory(tmp_path: Path) -> None:
         sqlite.open_writer(tmp_path / "none" / "streamer.db")
 
 
-@pytest.mark.parametrize("junk", [b"This is no database. " * 400, b"SQLite format 3\0" + b"x" * 9000])
+@pytest.mark.parametrize(
+    "junk", [b"This is no database. " * 400, b"SQLite format 3\0" + b"x" * 9000]
+)
 def test_a_file_that_is_no_database_is_called_damaged(path: Path, junk: bytes) -> None:
     path.write_bytes(junk)
     for opening in (sqlite.open_writer, sqlite.open_reader):

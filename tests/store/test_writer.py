@@ -3,95 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import resource
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from streamer.clock import SystemClock
 from streamer.core import limits
-from streamer.core.errors import StoreDamaged, StoreError, UsageError
-from streamer.store import facts, sqlite, writer as writers
+from streamer.core.errors import StoreError, UsageError
+from streamer.store import facts
+from streamer.store import writer as writers
 from streamer.store.arrival import Kept
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
-from tests.store.build import NOW, ROOM, event, open_fresh, read_all, unreadable
+from tests.store.build import NOW, event, read_all, unreadable
+from tests.store.writing import locked, make, outcome, until
 
 pytestmark = pytest.mark.anyio
-
-
-def make(path: Path, *, queue_bytes: int = 2**20, queue_events: int = 100) -> Writer:
-    open_fresh(path).close()
-    return Writer(
-        path, SystemClock(), quarantine_bytes_max=ROOM, queue_bytes_max=queue_bytes,
-        queue_events_max=queue_events,
-    )  # fmt: skip
-
-
-@asynccontextmanager
-async def running(path: Path) -> AsyncIterator[Writer]:
-    """Run a writer, and see that it stops when it is asked to."""
-    writer = make(path)
-    await writer.open()
-    task = asyncio.create_task(writer.run())
-    try:
-        yield writer
-    finally:
-        writer.stop()
-        try:
-            await task
-        finally:
-            await writer.aclose()
-
-
-@pytest.fixture
-async def writer(path: Path) -> AsyncIterator[Writer]:
-    async with running(path) as one:
-        yield one
-
-
-@pytest.fixture
-def reader(writer: Writer, path: Path) -> Iterator[Connection]:
-    """Another connection, which sees only what is committed."""
-    with closing(sqlite.open_reader(path)) as connection:
-        yield connection
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[Connection]:
-    """Hold the write lock, as a sqlite3 shell inside a transaction does."""
-    with closing(sqlite.open_writer(path)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield other
-        if other.in_transaction:
-            other.execute("ROLLBACK")
-
-
-@contextmanager
-def failing_disk(path: Path) -> Iterator[None]:
-    """Let every write beyond the log's present end fail with EFBIG, an I/O error to SQLite."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size = path.with_name(path.name + "-wal").stat().st_size
-    resource.setrlimit(resource.RLIMIT_FSIZE, (max(size, 1), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something is so; the suite's time limit ends a vain wait."""
-    while not condition():
-        await asyncio.sleep(0)
-
-
-async def outcome(future: Awaitable[object]) -> object:
-    try:
-        return await future
-    except StoreError as error:
-        return error
 
 
 async def test_a_waiter_is_released_only_when_others_can_read_the_row(
@@ -189,7 +117,7 @@ async def test_a_work_that_raises_undoes_its_own_changes_alone(
         facts.write(db, "wrong", 1)
         db.execute("SELECT * FROM no_such_table")
 
-    futures = [
+    futures: list[asyncio.Future[Any]] = [
         writer.append(event(1)),
         asyncio.ensure_future(writer.do(bad)),
         asyncio.ensure_future(writer.do(wrong)),
@@ -203,36 +131,6 @@ async def test_a_work_that_raises_undoes_its_own_changes_alone(
     assert [facts.read(reader, name) for name in ("bad", "wrong", "good")] == [None, None, 1]
 
 
-async def test_nothing_is_lost_and_order_is_kept_while_another_program_holds_the_lock(
-    writer: Writer, reader: Connection, path: Path
-) -> None:
-    with locked(path):
-        futures = [writer.append(event(number)) for number in range(5)]
-        work = asyncio.create_task(writer.do(lambda db: facts.write(db, "a", 1)))
-        await until(lambda: writer.stats.busy >= 1)
-        futures += [writer.append(event(number)) for number in range(5, 9)]
-        assert not any(future.done() for future in futures)
-    assert await asyncio.gather(*futures) == [Kept.STORED] * 9
-    await work
-    assert [one.event_id for one in read_all(reader)] == [f"event-{n}" for n in range(9)]
-    assert writer.stats.take_busy()
-    assert not writer.stats.take_busy()
-
-
-async def test_who_gave_up_while_the_lock_was_held_is_dropped(
-    writer: Writer, reader: Connection, path: Path
-) -> None:
-    with locked(path):
-        futures = [writer.append(event(number)) for number in range(4)]
-        await until(lambda: writer.stats.busy >= 1)
-        futures[0].cancel()
-        futures[2].cancel()
-        busy = writer.stats.busy
-        await until(lambda: writer.stats.busy > busy)
-    await asyncio.gather(futures[1], futures[3])
-    assert [one.event_id for one in read_all(reader)] == ["event-1", "event-3"]
-
-
 async def test_a_cancelled_waiter_of_a_work_does_not_stop_the_writer(writer: Writer) -> None:
     task = asyncio.create_task(writer.do(lambda db: facts.write(db, "a", 1)))
     await asyncio.sleep(0)
@@ -240,72 +138,6 @@ async def test_a_cancelled_waiter_of_a_work_does_not_stop_the_writer(writer: Wri
     with suppress(asyncio.CancelledError):
         await task
     assert await writer.append(event(1)) is Kept.STORED
-
-
-async def test_a_full_disk_fails_the_batch_and_the_next_one_is_stored(
-    writer: Writer, reader: Connection
-) -> None:
-    await writer.append(event(1))
-    await writer.maintain(lambda db: db.execute("PRAGMA max_page_count = 1"))
-    large = event(2, body=b'"' + b"x" * 200_000 + b'"')
-    failure = await outcome(writer.append(large))
-    assert str(failure) == "the disk is full"
-    assert (writer.stats.full, writer.stats.disk_errors_in_row) == (1, 0)
-    await writer.maintain(lambda db: db.execute("PRAGMA max_page_count = 1000000"))
-    assert await writer.append(large) is Kept.STORED
-    assert len(read_all(reader)) == 2
-
-
-async def test_a_disk_error_fails_the_batch_and_a_new_connection_goes_on(
-    writer: Writer, reader: Connection, path: Path
-) -> None:
-    await writer.append(event(1))
-    with failing_disk(path):
-        failure = await outcome(writer.append(event(2)))
-    assert isinstance(failure, StoreDamaged)
-    assert writer.stats.disk_errors_in_row == 1
-    assert len(read_all(reader)) == 1, "what was answered with an error is not there"
-    assert await writer.append(event(3)) is Kept.STORED
-    assert writer.stats.disk_errors_in_row == 0
-    assert [one.event_id for one in read_all(reader)] == ["event-1", "event-3"]
-
-
-async def test_a_disk_that_keeps_failing_ends_the_writer_and_fails_all_who_wait(
-    path: Path,
-) -> None:
-    writer = make(path)
-    await writer.open()
-    with closing(sqlite.open_reader(path)) as reader:
-        reader.execute("SELECT 1 FROM outbox").fetchall()
-        task = asyncio.create_task(writer.run())
-        await writer.append(event(1))
-        with failing_disk(path):
-            for number in range(limits.FSYNC_ERRORS_IN_A_ROW_MAX):
-                assert isinstance(await outcome(writer.append(event(number + 2))), StoreDamaged)
-            with pytest.raises(StoreDamaged):
-                await task
-        assert isinstance(await outcome(writer.append(event(99))), StoreError)
-        assert isinstance(await outcome(writer.do(lambda db: None)), StoreError)
-        await writer.aclose()
-        assert [one.event_id for one in read_all(reader)] == ["event-1"]
-
-
-async def test_a_database_that_cannot_be_opened_again_counts_as_a_failing_disk(
-    path: Path,
-) -> None:
-    writer = make(path)
-    await writer.open()
-    task = asyncio.create_task(writer.run())
-    await writer.append(event(1))
-    with failing_disk(path):
-        await outcome(writer.append(event(2)))
-    hidden = path.parent.rename(path.parent.with_name("hidden"))
-    for number in range(3, 2 + limits.FSYNC_ERRORS_IN_A_ROW_MAX):
-        assert isinstance(await outcome(writer.append(event(number))), StoreError)
-    with pytest.raises(StoreError, match="cannot be"):
-        await task
-    await writer.aclose()
-    hidden.rename(path.parent)
 
 
 async def test_stopping_commits_what_waits_and_then_takes_no_more(path: Path) -> None:
@@ -320,29 +152,6 @@ async def test_stopping_commits_what_waits_and_then_takes_no_more(path: Path) ->
     await work
     assert "stopping" in str(await outcome(writer.append(event(9))))
     await writer.aclose()
-
-
-async def test_a_writer_that_is_cancelled_leaves_nobody_waiting(
-    path: Path, reader: Connection, writer: Writer
-) -> None:
-    other = Writer(
-        path, SystemClock(), quarantine_bytes_max=ROOM, queue_bytes_max=ROOM, queue_events_max=9
-    )
-    await other.open()
-    task = asyncio.create_task(other.run())
-    with locked(path):
-        futures = [other.append(event(number)) for number in range(3)]
-        await until(lambda: not other.is_idle and other.stats.ticks > 1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        said = await asyncio.gather(*map(outcome, futures))
-    assert all(isinstance(one, StoreError) for one in said)
-    await other.aclose()
-    # The thread went on with what it had begun, so a repeat finds it or stores it: never twice.
-    for number in range(3):
-        await writer.append(event(number))
-    assert len(read_all(reader)) == 3
 
 
 async def test_closing_a_writer_that_never_ran_fails_those_who_wait(path: Path) -> None:
@@ -409,14 +218,3 @@ async def test_a_reader_that_stays_keeps_pages_in_the_log(
     await writer.append(event(3, received_at=NOW))
     await writer.checkpoint()
     assert writer.stats.wal_pages == 0
-
-
-async def test_the_loop_turns_while_commits_wait_for_the_lock(writer: Writer, path: Path) -> None:
-    with locked(path):
-        future = writer.append(event(1))
-        turns = 0
-        while writer.stats.busy < 1:
-            turns += 1
-            await asyncio.sleep(0)
-        assert turns > 100
-    await future
