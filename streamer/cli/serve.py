@@ -19,6 +19,7 @@ from streamer.config.generated import ensure_generated_key
 from streamer.config.load import Loaded
 from streamer.config.secrets import Secrets, resolve_all
 from streamer.core.errors import StreamerError
+from streamer.core.limits import START_SECONDS_MAX
 from streamer.observe import log
 from streamer.store import lockfile
 
@@ -43,6 +44,7 @@ def serve(*, config: ConfigFile = None) -> None:
     clock = SystemClock()
     with lockfile.hold(settings.database_path.parent):
         systemd.notify_status("preparing the database")
+        systemd.notify_extend_timeout(START_SECONDS_MAX)
         standing = prepare_database(settings, now=clock.now())
         listening = Listening(settings, systemd.inherited_sockets())
         try:

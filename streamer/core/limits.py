@@ -275,3 +275,9 @@ FLOOR_CHECK_SECONDS = 60.0
 
 TIDY_SECONDS = 10.0
 """How often a destination may rotate and compress what is due."""
+
+OUTLOOK_SAMPLES_MAX = 60
+"""Minutes of free space that the forecast of a full disk is made from."""
+
+START_SECONDS_MAX = 1_800
+"""How long the service manager is asked to wait while a large database is copied and migrated."""
