@@ -19,18 +19,27 @@ from streamer.store.cursors import Cursor
 from streamer.store.destinations import Known
 from streamer.store.sqlite import Connection
 
-_BEHIND = """
-FROM outbox JOIN cursors ON cursors.destination = ? AND cursors.replay_id = 0
-    AND cursors.lanes = ? AND lane_key % cursors.lanes = cursors.lane
-WHERE outbox.position > ? AND outbox.position <= ? AND outbox.position > cursors.position
-  AND outbox.position NOT IN (SELECT value FROM json_each(?))
-  AND NOT EXISTS (SELECT 1 FROM cursors AS floor WHERE floor.destination = ?
+_COUNT = """
+SELECT count(*), max(position), sum(pending), min(CASE WHEN pending THEN position END)
+FROM (SELECT outbox.position AS position, {pending} AS pending FROM {events}
+      WHERE outbox.position > ? ORDER BY outbox.position LIMIT ?)
+"""
+_ONE_LANE = "outbox"
+_LANES = """
+outbox JOIN cursors ON cursors.destination = ? AND cursors.replay_id = 0 AND cursors.lanes = ?
+    AND lane_key % cursors.lanes = cursors.lane
+"""
+_BEHIND_ITS_LANE = "outbox.position > cursors.position"
+_NOT_AHEAD = "outbox.position NOT IN (SELECT value FROM json_each(?))"
+_NOT_PASSED_BY_FLOORS = """
+NOT EXISTS (SELECT 1 FROM cursors AS floor WHERE floor.destination = ?
     AND floor.replay_id = 0 AND floor.lanes <> ? AND lane_key % floor.lanes = floor.lane
     AND (outbox.position <= floor.position
          OR outbox.position IN (SELECT value FROM json_each(floor.ahead))))
 """
-"""Events between two positions that lie behind the cursor of their own lane and that neither it
-nor a cursor of an earlier lane count has settled."""
+"""An event is pending when it is behind the cursor of its own lane, and settled neither by it nor
+by a cursor of an earlier lane count. Each part costs as much again as the count itself, so it is
+left out where it says nothing."""
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -73,47 +82,48 @@ def measure(db: Connection, known: Known, cursors: Sequence[Cursor], whole: Exte
     if behind >= whole.last_position:
         return Lag()
     ahead = sorted(position for at in live for position in at.progress.ahead)
-    floors = len(live) < len(cursors)
-    if known.lanes == 1 and known.selection.takes_all and not (whole.has_gaps or floors):
-        events = max(0, whole.last_position - behind - len(ahead))
-        return Lag(events, _oldest(db, known, behind, whole.last_position, ahead))
-    return _count(db, known, behind, whole, ahead)
-
-
-def _count(db: Connection, known: Known, behind: int, whole: Extent, ahead: Sequence[int]) -> Lag:
-    end, rows = db.execute(
-        "SELECT max(position), count(*) FROM"
-        " (SELECT position FROM outbox WHERE position > ? ORDER BY position LIMIT ?)",
-        (behind, LAG_COUNT_EVENTS_MAX),
+    has_floors = len(live) < len(cursors)
+    plain = known.lanes == 1 and known.selection.takes_all and not has_floors
+    if plain and not whole.has_gaps:
+        first = behind + 1
+        while first in ahead:
+            first += 1
+        return Lag(whole.last_position - behind - len(ahead), _received_at(db, first))
+    statement, values = _counting(known, ahead, has_floors=has_floors)
+    rows, end, found, oldest = db.execute(
+        statement, (*values, behind, LAG_COUNT_EVENTS_MAX)
     ).fetchone()
-    if not rows:
-        return Lag()
-    condition, parameters = _condition(known, behind, end, ahead)
-    (found,) = db.execute(f"SELECT count(*) {condition}", parameters).fetchone()
-    oldest = _oldest(db, known, behind, end, ahead) if found else None
+    if not found:
+        return Lag(approximate=rows == LAG_COUNT_EVENTS_MAX)
     if rows < LAG_COUNT_EVENTS_MAX:
-        return Lag(found, oldest)
+        return Lag(found, _received_at(db, oldest))
     beyond = min(whole.events - rows, whole.last_position - end)
-    return Lag(round(found + beyond * found / rows), oldest, approximate=True)
+    return Lag(round(found + beyond * found / rows), _received_at(db, oldest), approximate=True)
 
 
-def _oldest(
-    db: Connection, known: Known, behind: int, end: int, ahead: Sequence[int]
-) -> int | None:
-    condition, parameters = _condition(known, behind, end, ahead)
-    row = db.execute(
-        f"SELECT received_at {condition} ORDER BY outbox.position LIMIT 1", parameters
-    ).fetchone()
-    return None if row is None else int(row[0])
-
-
-def _condition(
-    known: Known, behind: int, end: int, ahead: Sequence[int]
+def _counting(
+    known: Known, ahead: Sequence[int], *, has_floors: bool
 ) -> tuple[str, tuple[object, ...]]:
-    """Return `_BEHIND` for one destination and its filter, with the values to bind."""
-    wanted, patterns = known.selection.sql_condition()
-    name, lanes = known.name, known.lanes
-    return (
-        f"{_BEHIND} AND {wanted}",
-        (name, lanes, behind, end, json.dumps(ahead), name, lanes, *patterns),
-    )
+    """Write the statement that counts a destination's pending events in one pass."""
+    events, pending = _ONE_LANE, ["1"]
+    values: list[object] = []
+    if ahead:
+        pending.append(_NOT_AHEAD)
+        values.append(json.dumps(ahead))
+    if has_floors:
+        pending.append(_NOT_PASSED_BY_FLOORS)
+        values += [known.name, known.lanes]
+    if not known.selection.takes_all:
+        wanted, patterns = known.selection.sql_condition()
+        pending.append(wanted)
+        values += patterns
+    if known.lanes > 1:
+        events = _LANES
+        pending.append(_BEHIND_ITS_LANE)
+        values += [known.name, known.lanes]
+    return _COUNT.format(pending=" AND ".join(pending), events=events), tuple(values)
+
+
+def _received_at(db: Connection, position: int) -> int | None:
+    row = db.execute("SELECT received_at FROM outbox WHERE position = ?", (position,)).fetchone()
+    return None if row is None else int(row[0])

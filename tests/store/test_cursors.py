@@ -155,6 +155,23 @@ def test_another_kind_of_destination_does_not_inherit_the_mark(db: Connection) -
     assert destinations.load(db, "out").mark is None
 
 
+def test_going_back_to_a_lane_count_restores_the_lanes_whose_floors_were_dropped(
+    db: Connection,
+) -> None:
+    declare(db, Declared("hook", "http", lanes=4))
+    append(db, *(event(number, lane_key=number % 4) for number in range(1, 10)))
+    for cursor, position in zip(cursors.load(db, "hook"), (1, 1, 1, 8), strict=True):
+        settling.settle(db, Settlement(cursor, Progress(position), CursorState(), NOW))
+    declare(db, Declared("hook", "http", lanes=2))
+    for cursor in cursors.load(db, "hook"):
+        if cursor.lane.lanes == 2:
+            settling.settle(db, Settlement(cursor, Progress(5), CursorState(), NOW))
+    assert cursors.drop_passed_floors(db, "hook", 2) == 3
+    declare(db, Declared("hook", "http", lanes=4))
+    live = [at for at in cursors.load(db, "hook") if at.lane.lanes == 4]
+    assert [at.progress.position for at in live] == [5, 5, 5, 8]
+
+
 class Drained:
     """Drains a destination as its loop does, and remembers what was sent."""
 

@@ -107,6 +107,15 @@ def test_what_an_operator_rewound_is_not_settled_any_more(db: Connection) -> Non
     assert prune_all(db, NOW + DAY) == [1, 2, 3], "the mark would have let them go"
 
 
+def test_a_replay_keeps_what_a_mark_would_let_go(db: Connection) -> None:
+    declare(db, Declared("hook", "http"))
+    append(db, *(event(number) for number in range(1, 4)))
+    settle_through(db, "hook", 3, NOW)
+    prune.mark_settled(db, now=NOW)
+    replays.start(db, Request("hook", 2, 3), events=2, now=NOW)
+    assert prune_all(db, NOW + DAY) == [2, 3]
+
+
 def test_marks_are_a_minute_apart_and_only_grow(db: Connection) -> None:
     declare(db, Declared("hook", "http"))
     append(db, *(event(number) for number in range(1, 5)))

@@ -106,8 +106,15 @@ def test_a_sound_database_is_rescued_whole(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("chosen", "lost_max"),
-    [([3], 8), ([0], 8), ([-1], 8), ([5, 6, 7], 20), ([2, 4, 6, 20], 24)],
-    ids=["one", "first", "last", "neighbours", "scattered"],
+    [
+        ([3], 3),
+        ([0], 3),
+        ([-1], 3),
+        ([5, 6, 7], 9),
+        ([2, 4, 6, 20], 12),
+        ([3, 4, 6, 7, 8, 9, 10], 21),
+    ],
+    ids=["one", "first", "last", "neighbours", "scattered", "island"],
 )
 def test_only_what_is_on_a_damaged_page_is_lost(
     path: Path, tmp_path: Path, chosen: list[int], lost_max: int

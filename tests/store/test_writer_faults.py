@@ -25,7 +25,10 @@ async def test_nothing_is_lost_and_order_is_kept_while_another_program_holds_the
     writer: Writer, reader: Connection, path: Path
 ) -> None:
     with locked(path):
-        futures = [writer.append(event(number)) for number in range(5)]
+        ticks = writer.stats.ticks
+        futures = [writer.append(event(number)) for number in range(3)]
+        await until(lambda: writer.stats.ticks > ticks)
+        futures += [writer.append(event(number)) for number in range(3, 5)]
         work = asyncio.create_task(writer.do(lambda db: facts.write(db, "a", 1)))
         await until(lambda: writer.stats.busy >= 1)
         futures += [writer.append(event(number)) for number in range(5, 9)]
