@@ -1,0 +1,226 @@
+"""Everything that drains to one destination: its lanes, its replays, and what operators want.
+
+Each lane has a `TrackLoop`, and at most one replay runs beside them. A track
+whose cursor an operator has changed ends, and is begun again from what the
+database says. A track that fails ends the whole drain, and with it the
+process: a lane that is silently dead would be worse than a restart.
+
+It must not know what a batch or an outcome is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import anyio
+import structlog
+
+from streamer.core import alarms
+from streamer.core.errors import StreamerError
+from streamer.core.limits import TRACK_TICK_SECONDS
+from streamer.drain.feed import LiveFeed, ReplayFeed
+from streamer.drain.shared import Shared
+from streamer.drain.track import TrackLoop
+from streamer.store import cursors, replays
+from streamer.store.cursors import Cursor
+from streamer.store.destinations import Known
+from streamer.store.outbox import Lane
+from streamer.store.replays import Replay
+
+OPEN_RETRY_SECONDS = 30.0
+"""A destination that cannot be opened, such as an unwritable directory, is tried again this
+often."""
+
+FLOOR_CHECK_SECONDS = 60.0
+"""How often the cursors of an earlier lane count are looked at, while there are any."""
+
+_log = structlog.get_logger("streamer.drain")
+
+
+class DestinationDrain:
+    """The drain of one destination. `run` it in a task group; `stop` ends it."""
+
+    def __init__(self, name: str, shared: Shared) -> None:
+        self.name = name
+        self.shared = shared
+        self._tracks: set[TrackLoop] = set()
+        self._poked: int | None = None
+        self._replay: Replay | None = None
+        self._waker = shared.join()
+        self._busy_until = float("inf")
+        self._scope = anyio.CancelScope()
+        self._ended = anyio.Event()
+
+    @property
+    def alive_until(self) -> float:
+        """Monotonic time by which every track will have ticked again, if all are alive."""
+        return min((track.alive_until for track in self._tracks), default=self._busy_until)
+
+    async def run(self) -> None:
+        """Drain until `stop`, or until the destination is forgotten; raises what a track raises."""
+        try:
+            with self._scope:
+                if await self._open():
+                    async with anyio.create_task_group() as beside:
+                        beside.start_soon(self._drain_replays)
+                        beside.start_soon(self._drop_floors)
+                        await self._drain_lanes()
+                        self.shared.stopping = True  # the last lane has ended: so does the rest
+                        self.wake()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.shared.destination.aclose()
+            self._busy_until = float("inf")
+            self._ended.set()
+
+    async def stop(self, seconds: float) -> None:
+        """Return when `run` is through. Let the batches under way finish; after ``seconds`` give them up, to be sent again."""
+        self.shared.stopping = True
+        self.wake()
+        async with anyio.create_task_group() as race:
+            race.start_soon(self._give_up_after, seconds)
+            await self._ended.wait()
+            race.cancel_scope.cancel()
+
+    async def _give_up_after(self, seconds: float) -> None:
+        await self.shared.clock.sleep(seconds)
+        self._scope.cancel()
+
+    def apply(self, known: Known, replay: Replay | None, generations: Mapping[int, int]) -> None:
+        """Take over what operators wrote into the database.
+
+        ``generations`` has the destination's cursors by number, those of
+        replays too. Called after every change of the database, our own
+        included, so a track is only woken when something changed for it.
+        """
+        paused = known.paused_at is not None
+        if paused != self.shared.paused:
+            self.shared.paused = paused
+            self.wake()
+        if self._poked is not None and known.poked > self._poked:
+            self.poke()
+        self._poked = known.poked
+        if (replay and replay.id) != (self._replay and self._replay.id):
+            self._waker.set()
+        self._replay = replay
+        for track in self._tracks:
+            if generations.get(track.cursor.id) != track.cursor.generation and not track.stale:
+                track.stale = True
+                self.wake()
+
+    def wake(self) -> None:
+        """There may be something to do: an append, or an operator's change."""
+        self.shared.wake()
+
+    def poke(self) -> None:
+        """Try again at once, whatever a track waits for."""
+        for track in self._tracks:
+            track.poked = True
+        self.wake()
+
+    async def _open(self) -> bool:
+        """Open the destination; one that cannot be opened holds nothing else up."""
+        while not self.shared.stopping:
+            self._stay_alive(self.shared.policy.send_seconds_max)
+            try:
+                async with self.shared.turn():
+                    stored = await self.shared.open()
+            except (StreamerError, OSError) as error:
+                self.shared.board.note(alarms.HELD, self.name, f"it cannot be opened: {error}")
+            else:
+                await self._save_mark(stored)
+                return True
+            self._stay_alive(OPEN_RETRY_SECONDS + TRACK_TICK_SECONDS)
+            await self.shared.wait(self._waker, OPEN_RETRY_SECONDS)
+        return False
+
+    async def _save_mark(self, stored: str | None) -> None:
+        """Write down where the destination begins, before its first batch is sent.
+
+        Otherwise a crash in that batch would leave something that no mark covers.
+        """
+        mark = self.shared.destination.mark()
+        if mark is not None and mark != stored:
+            await self.shared.write(
+                lambda db: destinations.save_mark(db, self.name, mark), tick=self._stay_alive
+            )
+
+    async def _drain_lanes(self) -> None:
+        lanes = self.shared.policy.lanes
+        async with anyio.create_task_group() as tasks:
+            for lane in range(lanes):
+                tasks.start_soon(self._drain_lane, Lane(lanes, lane))
+
+    async def _drain_lane(self, lane: Lane) -> None:
+        """Drain one lane, again from the beginning whenever an operator has moved its cursor."""
+        while not self.shared.stopping:
+            every = await self._load_cursors()
+            mine = next((cursor for cursor in every if cursor.lane == lane), None)
+            if mine is None:
+                return  # the destination was forgotten
+            floors = tuple(cursor for cursor in every if cursor.lane.lanes != lane.lanes)
+            feed = LiveFeed(self.shared.policy.selection, lane, floors)
+            await self._run_track(TrackLoop(self.shared, mine, feed))
+
+    async def _run_track(self, track: TrackLoop) -> bool:
+        """Run one track to its end; True when it is through."""
+        self._tracks.add(track)
+        try:
+            through = await track.run()
+        finally:
+            self._tracks.discard(track)
+        if not through and not self.shared.stopping:
+            _log.info("drain.cursor_changed", destination=self.name, cursor=track.cursor.id)
+        return through
+
+    async def _drain_replays(self) -> None:
+        """Work on one replay after the other, beside the live order."""
+        self._replay = await self._running_replay()
+        while not self.shared.stopping:
+            replay = self._replay
+            cursor = None if replay is None else await self._cursor_of(replay)
+            if replay is None or cursor is None:
+                await self.shared.wait(self._waker, TRACK_TICK_SECONDS)
+                continue
+            feed = ReplayFeed(self.shared.policy.selection, replay)
+            again = replay.kind == "dead_letters"
+            if await self._run_track(TrackLoop(self.shared, cursor, feed, bury_at_once=again)):
+                await self._finish(replay)
+            self._replay = await self._running_replay()
+
+    async def _finish(self, replay: Replay) -> None:
+        now = self.shared.clock.now()
+        await self.shared.write(
+            lambda db: replays.finish(db, replay, "done", now=now), tick=self._stay_alive
+        )
+        _log.info("replay.done", destination=self.name, replay=replay.id)
+
+    async def _running_replay(self) -> Replay | None:
+        return await self.shared.read(lambda db: replays.running(db, self.name))
+
+    async def _cursor_of(self, replay: Replay) -> Cursor | None:
+        found = await self._load_cursors(replay.id)
+        return found[0] if found else None
+
+    async def _load_cursors(self, replay_id: int = 0) -> list[Cursor]:
+        self._stay_alive(TRACK_TICK_SECONDS * 4)
+        return await self.shared.read(lambda db: cursors.load(db, self.name, replay_id=replay_id))
+
+    async def _drop_floors(self) -> None:
+        """Forget the cursors of an earlier lane count once the present ones have passed them."""
+        lanes, clock = self.shared.policy.lanes, self.shared.clock
+        waker = self.shared.join()
+        while any(cursor.lane.lanes != lanes for cursor in await self._load_cursors()):
+            await self.shared.write(
+                lambda db: cursors.drop_passed_floors(db, self.name, lanes), tick=self._stay_alive
+            )
+            until = clock.monotonic() + FLOOR_CHECK_SECONDS
+            while (left := until - clock.monotonic()) > 0:
+                if self.shared.stopping:
+                    return
+                await self.shared.wait(waker, left)
+        self.shared.leave(waker)
+
+    def _stay_alive(self, seconds: float) -> None:
+        """Tell the watchdog by when a track will be running, while there is none."""
+        self._busy_until = self.shared.clock.monotonic() + seconds
