@@ -21,7 +21,7 @@ from streamer.core.limits import TRACK_TICK_SECONDS
 from streamer.drain.feed import LiveFeed, ReplayFeed
 from streamer.drain.shared import Shared
 from streamer.drain.track import TrackLoop
-from streamer.store import cursors, replays
+from streamer.store import cursors, destinations, replays
 from streamer.store.cursors import Cursor
 from streamer.store.destinations import Known
 from streamer.store.outbox import Lane
@@ -74,7 +74,10 @@ class DestinationDrain:
             self._ended.set()
 
     async def stop(self, seconds: float) -> None:
-        """Return when `run` is through. Let the batches under way finish; after ``seconds`` give them up, to be sent again."""
+        """Let the batches under way finish; after ``seconds`` give them up, to be sent again.
+
+        Returns when `run` is through.
+        """
         self.shared.stopping = True
         self.wake()
         async with anyio.create_task_group() as race:

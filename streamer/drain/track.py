@@ -285,7 +285,8 @@ class TrackLoop:
             return None
         by_position = {event.position: event for event in conclusion.accepted}
         accepted_runs = tuple(
-            tuple(by_position[at] for at in run) for run in runs(by_position, self._window)
+            tuple(by_position[at] for at in run)
+            for run in runs(by_position, self._window, self._progress.ahead)
         )
         starts_at_head = bool(accepted_runs) and accepted_runs[0][0] is self._window.events[0]
         return settling.Settlement(
@@ -348,11 +349,11 @@ class TrackLoop:
 
     async def _save_skipped(self) -> None:
         """Write down that filtered events were passed, now and then: it lets them be pruned."""
-        if self._window.events or self._window.through <= self._progress.position:
+        if self._window.events:
             return
-        skipped = self._window.through - self.cursor.progress.position
-        age = self._shared.clock.monotonic() - self._saved_at
         self._progress = settle(self._window, self._progress, frozenset())[1]
+        skipped = self._progress.position - self.cursor.progress.position
+        age = self._shared.clock.monotonic() - self._saved_at
         if skipped >= SAVE_SKIPPED_POSITIONS or (skipped and age >= SAVE_SKIPPED_SECONDS):
             settlement = settling.Settlement(
                 cursor=self.cursor,
