@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from streamer.core.alarms import Alarm
 from streamer.core.errors import StoreError
@@ -156,10 +156,13 @@ class ScriptedDestination:
 class Bench:
     """Everything that a drain stands on, and the hands that move it."""
 
-    def __init__(self, writer: Writer, reader: Database, db: Connection) -> None:
+    def __init__(
+        self, writer: Writer, writing: asyncio.Task[None], reader: Database, db: Connection
+    ) -> None:
         self.clock = VirtualClock()
         self.board = Board()
         self.writer = writer
+        self._writing = writing
         self.reader = reader
         self.db = db
         """A connection beside the service's, as a command has."""
@@ -244,15 +247,26 @@ class Bench:
         return task
 
     async def settle_down(self) -> None:
-        """Let everything run that can, the threads of the connections included."""
-        for _ in range(3):
-            for _ in range(12):
+        """Let everything run that can, the threads of the connections included.
+
+        That is so when all tasks wait for the same things as before, after
+        both connections have done whatever was queued.
+        """
+        before: dict[asyncio.Task[Any], object] = {}
+        for _ in range(10_000):
+            for _ in range(5):
                 await asyncio.sleep(0)
             await self.reader.run(lambda db: None)
             with suppress(StoreError):  # a test may have filled the disk
                 await self.writer.do(lambda db: None)
-        for _ in range(12):
-            await asyncio.sleep(0)
+            waits: dict[asyncio.Task[Any], object] = {
+                task: getattr(task, "_fut_waiter", None)
+                for task in asyncio.all_tasks() - {self._writing, asyncio.current_task()}
+            }
+            if waits == before and None not in waits.values():
+                return
+            before = waits
+        raise AssertionError("it never comes to rest")
 
     async def advance(self, seconds: float) -> None:
         """Let time pass, moment by moment."""
@@ -282,9 +296,9 @@ async def bench(path: Path) -> AsyncIterator[Bench]:
         queue_events_max=1_000,
     )
     await writer.open()
-    writing = asyncio.ensure_future(writer.run())
+    writing = asyncio.get_running_loop().create_task(writer.run())
     reader = await connect_reader(path)
-    one = Bench(writer, reader, db)
+    one = Bench(writer, writing, reader, db)
     one.declare()
     try:
         yield one

@@ -437,7 +437,7 @@ async def test_a_track_that_fails_ends_the_drain_with_its_error(on_bench: Bench)
     await on_bench.settle_down()
     # What the schema refuses is a bug of ours, and no reason to try again.
     on_bench.db.execute(
-        "CREATE TRIGGER impossible BEFORE INSERT ON ledger BEGIN SELECT raise(ABORT, 'no'); END"
+        "CREATE TRIGGER impossible BEFORE UPDATE ON cursors BEGIN SELECT raise(ABORT, 'no'); END"
     )
     on_bench.append(1)
     drain.wake()
