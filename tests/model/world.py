@@ -185,7 +185,7 @@ class World(RuleBasedStateMachine):
                 and not any(at.has_settled(position, event.lane_key) for at in mine)
             ]
             measured = lag.measure(self.db, known, mine, whole)
-            assert measured.events == len(behind), (known.name, behind)
+            assert measured.events == len(behind), (known.name, behind, measured, mine)
             assert not measured.approximate
 
     @invariant()
