@@ -34,6 +34,9 @@ often."""
 FLOOR_CHECK_SECONDS = 60.0
 """How often the cursors of an earlier lane count are looked at, while there are any."""
 
+TIDY_SECONDS = 10.0
+"""How often a destination may rotate and compress what is due."""
+
 _log = structlog.get_logger("streamer.drain")
 
 
@@ -62,11 +65,10 @@ class DestinationDrain:
             with self._scope:
                 if await self._open():
                     async with anyio.create_task_group() as beside:
-                        beside.start_soon(self._drain_replays)
                         beside.start_soon(self._drop_floors)
-                        await self._drain_lanes()
-                        self.shared.stopping = True  # the last lane has ended: so does the rest
-                        self.wake()
+                        beside.start_soon(self._tidy)
+                        await self._drain_tracks()
+                        beside.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
                 await self.shared.destination.aclose()
@@ -148,9 +150,10 @@ class DestinationDrain:
                 lambda db: destinations.save_mark(db, self.name, mark), tick=self._stay_alive
             )
 
-    async def _drain_lanes(self) -> None:
+    async def _drain_tracks(self) -> None:
         lanes = self.shared.policy.lanes
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._drain_replays)
             for lane in range(lanes):
                 tasks.start_soon(self._drain_lane, Lane(lanes, lane))
 
@@ -159,8 +162,10 @@ class DestinationDrain:
         while not self.shared.stopping:
             every = await self._load_cursors()
             mine = next((cursor for cursor in every if cursor.lane == lane), None)
-            if mine is None:
-                return  # the destination was forgotten
+            if mine is None:  # the destination was forgotten
+                self.shared.stopping = True
+                self.wake()
+                return
             floors = tuple(cursor for cursor in every if cursor.lane.lanes != lane.lanes)
             feed = LiveFeed(self.shared.policy.selection, lane, floors)
             await self._run_track(TrackLoop(self.shared, mine, feed))
@@ -211,18 +216,21 @@ class DestinationDrain:
 
     async def _drop_floors(self) -> None:
         """Forget the cursors of an earlier lane count once the present ones have passed them."""
-        lanes, clock = self.shared.policy.lanes, self.shared.clock
-        waker = self.shared.join()
+        lanes = self.shared.policy.lanes
         while any(cursor.lane.lanes != lanes for cursor in await self._load_cursors()):
             await self.shared.write(
                 lambda db: cursors.drop_passed_floors(db, self.name, lanes), tick=self._stay_alive
             )
-            until = clock.monotonic() + FLOOR_CHECK_SECONDS
-            while (left := until - clock.monotonic()) > 0:
-                if self.shared.stopping:
-                    return
-                await self.shared.wait(waker, left)
-        self.shared.leave(waker)
+            await self.shared.clock.sleep(FLOOR_CHECK_SECONDS)
+
+    async def _tidy(self) -> None:
+        """Let the destination rotate and pack; beside the sending, since it may take long."""
+        while True:
+            try:
+                await self.shared.destination.tidy()
+            except (StreamerError, OSError) as error:
+                _log.warning("drain.tidy", destination=self.name, reason=type(error).__name__)
+            await self.shared.clock.sleep(TIDY_SECONDS)
 
     def _stay_alive(self, seconds: float) -> None:
         """Tell the watchdog by when a track will be running, while there is none."""

@@ -115,6 +115,8 @@ class ScriptedDestination:
         """What an exclusive destination has written; its mark is their number."""
         self.opened: list[str | None] = []
         self.closed = 0
+        self.tidied = 0
+        self.before_tidy: Callable[[], Awaitable[None]] | None = None
         self.under_way = 0
         self.under_way_max = 0
 
@@ -144,7 +146,9 @@ class ScriptedDestination:
         return str(len(self.lines)) if self.exclusive else None
 
     async def tidy(self) -> None:
-        """There is nothing to tidy."""
+        self.tidied += 1
+        if self.before_tidy is not None:
+            await self.before_tidy()
 
     async def probe(self) -> list[Finding]:
         return []

@@ -23,7 +23,6 @@ from streamer.store.arrival import Arrival, Kept, UnreadableCall
 from streamer.store.cursors import Cursor
 from streamer.store.destinations import Declared
 from streamer.store.replays import Request
-from streamer.store.sqlite import Connection
 from tests.model.hands import Hand
 from tests.model.world import HOLDING_ON, NAMES, World, reached
 
@@ -98,20 +97,58 @@ class OutboxMachine(World):
     def a_destination_is_of_one_mind(self, data: st.DataObject, mood: str, attempts: int) -> None:
         self.deliver_some(data, mood, "durable", attempts)
 
-    @rule(
-        data=st.data(),
-        fate=st.sampled_from(["durable", "durable", "durable", "crash", "rewound"]),
-        attempts=st.integers(1, 9),
-    )
-    def a_destination_takes_batches_apart(
-        self, data: st.DataObject, fate: str, attempts: int
-    ) -> None:
-        self.deliver_some(data, "mixed", fate, attempts)
+    @rule(data=st.data(), attempts=st.integers(1, 9))
+    def a_destination_takes_batches_apart(self, data: st.DataObject, attempts: int) -> None:
+        self.deliver_some(data, "mixed", "durable", attempts)
 
-    @rule(data=st.data(), culprit=st.integers(1, 20), mood=st.sampled_from(["whole", "defer"]))
-    def one_event_is_at_fault(self, data: st.DataObject, culprit: int, mood: str) -> None:
+    @rule(data=st.data(), fate=st.sampled_from(["crash", "rewound"]))
+    def a_settlement_is_cut_off(self, data: st.DataObject, fate: str) -> None:
+        self.new_events("opened", 1, 2)
         for cursor in self.active():
+            self.deliver_some(data, "accept", fate, 1, cursor.id)
+
+    @rule(data=st.data(), behind=st.integers(0, 4), mood=st.sampled_from(["whole", "defer"]))
+    def one_event_is_at_fault(self, data: st.DataObject, behind: int, mood: str) -> None:
+        self.new_events("opened", 1, 6)
+        for cursor in self.active():
+            culprit = cursor.progress.position + 1 + behind
             self.deliver_some(data, f"{mood} {culprit}", "durable", 25, cursor.id)
+
+    @rule(data=st.data())
+    def everybody_takes_everything(self, data: st.DataObject) -> None:
+        for cursor in self.active():
+            self.deliver_some(data, "accept", "durable", 40, cursor.id)
+
+    @rule(data=st.data())
+    def a_quiet_day_passes(self, data: st.DataObject) -> None:
+        for name in sorted(self.paused):
+            self.an_operator_pauses_or_resumes(name)
+        self.everybody_takes_everything(data)
+        self.the_janitor_prunes(data, 2, drained=False)
+
+    @rule(data=st.data(), mended=st.booleans())
+    def a_last_event_is_rejected_and_another_comes(
+        self, data: st.DataObject, *, mended: bool
+    ) -> None:
+        self.everybody_takes_everything(data)
+        self.new_events("opened", 1, 1)
+        culprit = outbox.last_position(self.db)
+        for cursor in self.active():
+            self.deliver_some(data, "reject", "durable", 1, cursor.id)
+        self.new_events("opened", 1, 1)
+        mood = "accept" if mended else f"whole {culprit}"
+        for cursor in self.active():
+            self.deliver_some(data, mood, "durable", 9, cursor.id)
+
+    @rule(data=st.data(), name=st.sampled_from(NAMES))
+    def a_replay_runs_beside_a_hold(self, data: st.DataObject, name: str) -> None:
+        self.new_events("opened", 1, 2)
+        last = outbox.last_position(self.db)
+        self.an_operator_replays(name, last - 1, 1, picked=True)
+        for cursor in sorted(self.active(), key=lambda at: at.replay_id):
+            if cursor.destination == name:
+                mood = "accept" if cursor.replay_id else "hold"
+                self.deliver_some(data, mood, "durable", 3, cursor.id)
 
     def deliver_some(
         self, data: st.DataObject, mood: str, fate: str, attempts: int, chosen: int = 0
@@ -201,25 +238,6 @@ class OutboxMachine(World):
         reached["suspect"] += bool(hand.track.suspects)
         reached["held"] += hand.track.phase is Phase.HELD
 
-    def finish_replay(self, cursor: Cursor) -> None:
-        replay = replays.load(self.db, cursor.replay_id)
-        assert replay is not None
-        self.transact(lambda db: replays.finish(db, replay, "done", now=self.now))
-        self.reopen(cursor.destination)
-        reached["replay done"] += 1
-
-    def reopen(self, name: str) -> None:
-        """Letters whose retry has come to nothing are open again."""
-        waiting = {
-            position
-            for replay in replays.list_replays(self.db, running_only=True)
-            if replay.kind == "dead_letters" and replay.destination == name
-            for position in replay.positions or ()
-        }
-        for (destination, position), state in self.letters.items():
-            if destination == name and state == "retrying" and position not in waiting:
-                self.letters[destination, position] = "open"
-
     @rule()
     def power_cut(self) -> None:
         """Close the file under an open transaction, if there is one, and begin anew."""
@@ -235,12 +253,6 @@ class OutboxMachine(World):
     def an_operator_rewinds(self, name: str, data: st.DataObject) -> None:
         known = outbox.last_position(self.db)
         self.transact(partial(self.rewind_to, name, data.draw(st.integers(0, known))))
-
-    def rewind_to(self, name: str, position: int, db: Connection) -> None:
-        # An operator's rewind goes back; forward it would skip events.
-        lowest = min(at.progress.position for at in cursors.load(db, name))
-        cursors.move(db, name, min(position, lowest), now=self.now)
-        prune.unmark_beyond(db, min(position, lowest))
 
     @rule(
         name=st.sampled_from(NAMES),
@@ -286,6 +298,8 @@ class OutboxMachine(World):
         self.lanes = lanes
         self.hands.clear()
         self.transact(self.declare)
+        for cursor in self.active():  # each lane takes up where the others left off
+            self.hand_of(cursor)
         self.transact(lambda db: cursors.drop_passed_floors(db, "all", lanes))
 
     @precondition(lambda self: "open" in self.letters.values())
@@ -299,6 +313,9 @@ class OutboxMachine(World):
             )
             self.transact(lambda db: replays.start(db, request, events=1, now=self.now))
             self.letters[key] = "retrying"
+            for cursor in self.active():
+                if cursor.replay_id and cursor.destination == letter.destination:
+                    self.deliver_some(data, "accept", "durable", 4, cursor.id)
         else:
             assert (
                 self.transact(lambda db: dead_letters.discard(db, [letter.id], now=self.now)) == 1
@@ -306,8 +323,10 @@ class OutboxMachine(World):
             self.letters[key] = "discarded"
             reached["letter discarded"] += 1
 
-    @rule(hours=st.integers(0, 3))
-    def the_janitor_prunes(self, hours: int) -> None:
+    @rule(data=st.data(), hours=st.integers(0, 3), drained=st.booleans())
+    def the_janitor_prunes(self, data: st.DataObject, hours: int, *, drained: bool) -> None:
+        if drained:
+            self.everybody_takes_everything(data)
         self.transact(lambda db: prune.mark_settled(db, now=self.now))
         self.now += hours * RETENTION_MS
         pinned = {at for (_, at), state in self.letters.items() if state in HOLDING_ON}
@@ -345,7 +364,7 @@ class OutboxMachine(World):
 
 TestOutbox = OutboxMachine.TestCase
 TestOutbox.settings = settings(
-    max_examples=60,
+    max_examples=100,
     stateful_step_count=50,
     deadline=None,
     print_blob=True,
