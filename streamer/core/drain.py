@@ -247,6 +247,5 @@ def resume(track: Track) -> Track:
 def doubt(track: Track) -> Track:
     """Suspect nobody any more, but remember who was rejected when."""
     first = dict(track.refused)
-    for suspect in track.suspects:
-        first.setdefault(suspect.event.position, suspect.refused_at)
+    first |= {suspect.event.position: suspect.refused_at for suspect in track.suspects}
     return replace(track, suspects=(), refused=tuple(sorted(first.items())))

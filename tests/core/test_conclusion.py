@@ -240,6 +240,13 @@ def test_an_outage_buries_nobody_and_stops_counting(stuck_for: float) -> None:
     assert not simulation.buried
 
 
+def test_an_outage_does_not_count_for_the_events_that_were_only_tried_beside_the_head() -> None:
+    simulation = Simulation(5, defers, batch=1)
+    simulation.run(5 * HOUR)
+    assert {(2,), (3,)} <= set(positions(simulation))
+    assert [deferral.position for deferral in simulation.track.deferrals] == [1]
+
+
 def test_an_outage_that_ends_between_the_head_and_the_next_buries_nobody() -> None:
     """Half of the time of an outage is spent waiting for a timeout: it may end in any of them."""
 
@@ -333,6 +340,14 @@ def test_an_acceptance_elsewhere_proves_a_rejection_that_came_before_it() -> Non
     simulation.proof = simulation.moment
     simulation.step()
     assert list(simulation.buried) == [1]
+
+
+def test_an_acceptance_elsewhere_that_was_under_way_at_the_rejection_proves_nothing() -> None:
+    simulation = Simulation(1, rejects)
+    simulation.step()
+    simulation.proof = simulation.moment
+    simulation.step()
+    assert not simulation.buried
 
 
 def test_an_acceptance_elsewhere_proves_nothing_about_a_later_rejection() -> None:

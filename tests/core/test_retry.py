@@ -47,7 +47,8 @@ def test_a_wait_is_never_negative_nor_longer_than_policy_and_destination_can_ask
 ) -> None:
     policy = RetryPolicy(base_seconds=base, max_seconds=most)
     wait = next_attempt_at(policy, attempts, NOW, jitter, asked) - NOW
-    assert 0 <= wait <= max(most, RETRY_AFTER_SECONDS_MAX if asked is not None else 0) * 1000
+    longest = max(most, RETRY_AFTER_SECONDS_MAX if asked is not None else 0) * 1000
+    assert 0 <= wait <= longest + 1, "but for rounding to whole milliseconds"
     own = next_attempt_at(policy, attempts, NOW, jitter) - NOW
     assert wait >= own
     assert own <= next_attempt_at(policy, attempts + 1, NOW, jitter) - NOW
