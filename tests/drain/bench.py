@@ -204,22 +204,32 @@ class Bench:
         self.db.execute("COMMIT")
         return result
 
-    def append(self, number: int = 1, *, metric: str = "sent", lane_key: int | None = None) -> None:
+    def append(
+        self,
+        number: int = 1,
+        *,
+        metric: str = "sent",
+        lane_key: int | None = None,
+        one_commit: bool = False,
+    ) -> None:
         """Store events, each with its position as its lane key unless one is given."""
-        for _ in range(number):
-            self._appended += 1
-            event = Event(
-                source="customerio",
-                event_id=f"event-{self._appended}",
-                object_type="email",
-                metric=metric,
-                occurred_at=None,
-                received_at=self.clock.now(),
-                lane_key=self._appended if lane_key is None else lane_key,
-                body=b'{"event_id":"%d"}' % self._appended,
-            )
-            store = partial(outbox.append, arrivals=[event], quarantine_bytes_max=10**6)
-            assert self.transact(store) == [Kept.STORED]
+        events = [self._new_event(metric, lane_key) for _ in range(number)]
+        for some in [events] if one_commit else [[event] for event in events]:
+            store = partial(outbox.append, arrivals=some, quarantine_bytes_max=10**6)
+            assert set(self.transact(store)) == {Kept.STORED}
+
+    def _new_event(self, metric: str, lane_key: int | None) -> Event:
+        self._appended += 1
+        return Event(
+            source="customerio",
+            event_id=f"event-{self._appended}",
+            object_type="email",
+            metric=metric,
+            occurred_at=None,
+            received_at=self.clock.now(),
+            lane_key=self._appended if lane_key is None else lane_key,
+            body=b'{"event_id":"%d"}' % self._appended,
+        )
 
     def cursors(self) -> list[Cursor]:
         """Read the destination's live cursors."""

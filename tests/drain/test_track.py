@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from streamer.core.alarms import HELD
 from streamer.core.event import StoredEvent
+from streamer.core.limits import SCAN_EVENTS_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
 from streamer.core.selection import Selection
 from streamer.drain.shared import DrainPolicy
@@ -192,9 +193,13 @@ async def test_a_culprit_at_the_end_of_what_was_read_needs_no_hold(on_bench: Ben
     assert HELD.code not in on_bench.board.standing
 
 
-async def test_the_ledger_names_each_accepted_event_and_no_other(on_bench: Bench) -> None:
+@pytest.mark.parametrize("script", [{2: "d", 3: "h"}, {2: "h"}, {2: "hd"}, {3: "d", 6: "h"}])
+async def test_the_ledger_names_each_accepted_event_and_no_other(
+    on_bench: Bench, script: dict[int, str]
+) -> None:
     on_bench.append(9)
-    answers = {2: [deferred("busy")], 3: [held("http_401")]}
+    said = {"d": deferred("busy"), "h": held("http_401")}
+    answers = {at: [said[letter] for letter in letters] for at, letters in script.items()}
 
     def answer(batch: Sequence[StoredEvent]) -> list[Outcome]:
         return [
@@ -247,3 +252,14 @@ async def test_stopping_everywhere_loses_nothing_and_settles_nothing_falsely(
             break
     assert position == 12
     assert not on_bench.buried()
+
+
+async def test_a_long_stretch_of_filtered_events_is_read_without_waiting(on_bench: Bench) -> None:
+    """One read looks at a bounded number of rows; the next follows at once."""
+    on_bench.append(SCAN_EVENTS_MAX + 5, one_commit=True)
+    on_bench.append(1, metric="opened")
+    wanted = Selection(include=("email.opened",), exclude=())
+    on_bench.start(on_bench.track(on_bench.shared(replace(POLICY, selection=wanted))).run())
+    await on_bench.settle_down()
+    assert on_bench.clock.monotonic() == 0
+    assert on_bench.destination.sent == [(SCAN_EVENTS_MAX + 6,)]
