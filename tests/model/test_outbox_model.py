@@ -172,6 +172,9 @@ class OutboxMachine(World):
             if hand.is_through:
                 self.finish_replay(cursor)
             return False
+        if not cursor.replay_id:
+            again = {at.position for at in batch} & self.settled[cursor.destination]
+            assert not again, "what is settled was sent again"
         self.now = max(self.now, hand.track.next_attempt_at or 0)
         if cursor.replay_id and any(
             at.state.state == "held" for at in cursors.load(self.db, cursor.destination)
@@ -219,6 +222,8 @@ class OutboxMachine(World):
 
     def write_down(self, cursor: Cursor, conclusion: Conclusion, moment: int) -> None:
         name = cursor.destination
+        if not cursor.replay_id:
+            self.settled[name] |= conclusion.settled
         for event in conclusion.accepted:
             key = (name, event.position)
             self.accepted[name][event.position] += 1
@@ -355,6 +360,7 @@ class OutboxMachine(World):
         self.transact(lambda db: destinations.forget(db, "opened", now=self.now))
         self.accepted["opened"].clear()
         self.burials["opened"].clear()
+        self.settled["opened"].clear()
         self.letters = {key: at for key, at in self.letters.items() if key[0] != "opened"}
         self.paused.discard("opened")
         self.hands.clear()

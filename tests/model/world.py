@@ -64,6 +64,8 @@ class World(RuleBasedStateMachine):
     def forget_all(self) -> None:
         self.accepted: dict[str, Counter[int]] = {name: Counter() for name in NAMES}
         self.burials: dict[str, Counter[int]] = {name: Counter() for name in NAMES}
+        self.settled: dict[str, set[int]] = {name: set() for name in NAMES}
+        """What the live order has settled since it was last rewound."""
         self.letters: dict[tuple[str, int], str] = {}
         self.proofs = dict.fromkeys(NAMES, 0)
 
@@ -157,6 +159,7 @@ class World(RuleBasedStateMachine):
         lowest = min(at.progress.position for at in cursors.load(db, name))
         cursors.move(db, name, min(position, lowest), now=self.now)
         prune.unmark_beyond(db, min(position, lowest))
+        self.settled[name] = {at for at in self.settled[name] if at <= min(position, lowest)}
 
     # What must be true.
 
