@@ -7,7 +7,11 @@ from __future__ import annotations
 
 
 class Pace:
-    """A bucket that fills at the allowed rate and holds at most one second's worth."""
+    """Lets a batch go when those before it have been paid for at the allowed rate.
+
+    Time in which nothing was sent is not saved up: over any stretch of time
+    the rate is exceeded by one batch at most.
+    """
 
     def __init__(self, events_per_second: float) -> None:
         """Allow ``events_per_second``; 0 is no limit."""
@@ -23,6 +27,6 @@ class Pace:
         """
         if self._rate <= 0:
             return 0.0
-        start = max(self._free_at, now - 1.0 / self._rate)
+        start = max(self._free_at, now)
         self._free_at = start + events / self._rate
         return max(0.0, start - now)

@@ -55,11 +55,13 @@ def next_attempt_at(
 def next_probe_at(probes: int, now: int, jitter: float) -> int:
     """Return the wall time in ms of the next probe of a held destination.
 
-    ``probes`` counts those already refused. The jitter moves a probe by a
-    tenth at most, because the operator is told the interval.
+    ``probes`` counts those already refused. The jitter brings a probe forward
+    by a tenth at most, because the operator is told the interval, and never
+    below the least one.
     """
-    wait = min(HELD_PROBE_SECONDS_MAX, HELD_PROBE_SECONDS_MIN * 2.0 ** min(probes, 10))
-    return now + round(wait * (1.0 - jitter / 10.0) * 1000)
+    bound = min(HELD_PROBE_SECONDS_MAX, HELD_PROBE_SECONDS_MIN * 2.0 ** min(probes, 10))
+    wait = max(HELD_PROBE_SECONDS_MIN, bound * (1.0 - jitter / 10.0))
+    return now + round(wait * 1000)
 
 
 def remaining_seconds(policy: RetryPolicy, stored_at: int | None, now: int) -> float:

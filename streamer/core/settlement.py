@@ -49,21 +49,23 @@ def settle(window: Window, progress: Progress, settled: Set[int]) -> tuple[Windo
     return Window(remaining, window.through), Progress(position, ahead)
 
 
-def runs(positions: Iterable[int], window: Window) -> list[list[int]]:
-    """Group settled positions into runs that nothing unsettled interrupts.
+def runs(positions: Iterable[int], window: Window, ahead: Set[int]) -> list[list[int]]:
+    """Group settled positions into runs that nothing else of the cursor's interrupts.
 
     The ledger describes a run by its ends, so a run must not span an event
-    that was not settled with it.
+    that is unsettled, nor one that was settled before, which is ``ahead`` and
+    no longer in the window.
     """
     wanted = set(positions)
+    known = sorted({event.position for event in window.events} | ahead)
     found: list[list[int]] = []
     broken = True
-    for event in window.events:
-        if event.position not in wanted:
+    for position in known:
+        if position not in wanted:
             broken = True
         elif broken:
-            found.append([event.position])
+            found.append([position])
             broken = False
         else:
-            found[-1].append(event.position)
+            found[-1].append(position)
     return found

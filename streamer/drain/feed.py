@@ -64,7 +64,7 @@ class ReplayFeed(msgspec.Struct, frozen=True):
     def read(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
         """Read the next events of the replay."""
         if self.replay.positions is not None:
-            return self._read_picked(db, position, events_max)
+            return self._read_picked(db, position, events_max, bytes_max)
         scan = outbox.read_after(
             db,
             position,
@@ -75,13 +75,20 @@ class ReplayFeed(msgspec.Struct, frozen=True):
         )
         return _keep(scan, self._is_wanted)
 
-    def _read_picked(self, db: Connection, position: int, events_max: int) -> Scan:
+    def _read_picked(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
+        """Read the picked events one by one: a few large ones must not fill the memory."""
         later = sorted(at for at in self.replay.positions or () if at > position)
-        picked = later[:events_max]
-        if not picked:
-            return Scan((), max(position, self.replay.to_position), caught_up=True)
-        events = outbox.read_positions(db, picked)
-        return Scan(events, picked[-1], caught_up=len(picked) == len(later))
+        found: list[StoredEvent] = []
+        total = 0
+        for looked_at, at in enumerate(later):
+            if len(found) == events_max or (found and total > bytes_max):
+                return Scan(tuple(found), later[looked_at - 1], caught_up=False)
+            for event in outbox.read_positions(db, (at,)):
+                if self.selection.matches(event.object_type, event.metric):
+                    found.append(event)
+                    total += len(event.body)
+        end = max([position, self.replay.to_position, *later[-1:]])
+        return Scan(tuple(found), end, caught_up=True)
 
     def _is_wanted(self, event: StoredEvent) -> bool:
         replay = self.replay

@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
+import structlog
 
 from streamer.clock import Clock
 from streamer.core.alarms import Alarm
+from streamer.core.errors import StoreError
+from streamer.core.limits import SETTLE_RETRY_SECONDS, TRACK_TICK_SECONDS
 from streamer.core.pace import Pace
 from streamer.core.retry import RetryPolicy
 from streamer.core.selection import Selection
 from streamer.destinations.base import Destination
+from streamer.store import destinations, sqlite
 from streamer.store.connection import Database
+from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("streamer.drain")
 
 
 class AlarmBoard(Protocol):
@@ -66,14 +75,23 @@ class Shared:
         self.board = board
         self.pace = Pace(policy.rate_per_second)
         self.paused = False
-        self.stopping = False
         self.blocked = False
         """The disk is too full even for settling."""
-        self.accepted = 0
-        """Events accepted since the start, on whatever track: the proof that others are taken."""
+        self.stopping = False
+        self.moment = 0
+        """Batches begun since the start, on whatever track."""
+        self.proof = 0
+        """The moment at which the newest of those began of which something was accepted."""
+        self.held: set[int] = set()
+        """Cursors whose track is held."""
         self.on_settled: Callable[[], None] = lambda: None
         self._turn = asyncio.Lock()
         self._wakers: set[asyncio.Event] = set()
+
+    @property
+    def halted(self) -> bool:
+        """Nothing is to be sent for now."""
+        return self.paused or self.blocked
 
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Let one track at a time send and settle, where the destination demands it."""
@@ -90,16 +108,49 @@ class Shared:
         self._wakers.discard(waker)
 
     async def wait(self, waker: asyncio.Event, seconds: float) -> bool:
-        """Wait until woken; False when ``seconds`` have passed first."""
-        try:
-            async with asyncio.timeout(seconds):
-                await waker.wait()
-        except TimeoutError:
-            return False
+        """Wait on the clock until woken; False when ``seconds`` have passed first."""
+        if not waker.is_set():
+            timer = asyncio.ensure_future(self.clock.sleep(seconds))
+            woken = asyncio.ensure_future(waker.wait())
+            try:
+                await asyncio.wait((timer, woken), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                timer.cancel()
+                woken.cancel()
+        was_woken = waker.is_set()
         waker.clear()
-        return True
+        return was_woken
 
     def wake(self) -> None:
         """Let every track look again: an append, a resume, a change by an operator."""
         for waker in self._wakers:
             waker.set()
+
+    async def write(self, work: Callable[[Connection], T], tick: Callable[[float], None]) -> T:
+        """Do ``work`` in a transaction, again and again until the database takes it."""
+        while True:
+            try:
+                return await self.writer.do(work)
+            except StoreError as error:
+                name = self.destination.name
+                _log.warning("drain.settle_failed", destination=name, error=str(error))
+            tick(SETTLE_RETRY_SECONDS + TRACK_TICK_SECONDS)
+            await self.clock.sleep(SETTLE_RETRY_SECONDS)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Do ``work`` on the reading connection; raises `StoreError` when it cannot be read."""
+        try:
+            return await self.reader.run(work)
+        except sqlite.Error as error:
+            raise sqlite.map_error(error) from error
+
+    async def open(self) -> str | None:
+        """Open the destination, or open it again, with the mark that is stored; return that.
+
+        An exclusive one undoes what the mark does not cover, so its turn must
+        be held.
+        """
+        name = self.destination.name
+        known = await self.read(lambda db: destinations.load(db, name))
+        await self.destination.open(known.mark)
+        return known.mark

@@ -1,9 +1,11 @@
 """Everything that drains to one destination: its lanes, its replays, and what operators want.
 
 Each lane has a `TrackLoop`, and at most one replay runs beside them. A track
-that finds its cursor changed by an operator ends and is begun again from what
-the database says. A track that fails ends the whole drain, and with it the
+whose cursor an operator has changed ends, and is begun again from what the
+database says. A track that fails ends the whole drain, and with it the
 process: a lane that is silently dead would be worse than a restart.
+
+It must not know what a batch or an outcome is.
 """
 
 from __future__ import annotations
@@ -15,12 +17,7 @@ import structlog
 
 from streamer.core import alarms
 from streamer.core.errors import StreamerError
-from streamer.core.limits import (
-    FLOOR_CHECK_SECONDS,
-    OPEN_RETRY_SECONDS,
-    SETTLE_RETRY_SECONDS,
-    TIDY_SECONDS,
-)
+from streamer.core.limits import TRACK_TICK_SECONDS
 from streamer.drain.feed import LiveFeed, ReplayFeed
 from streamer.drain.shared import Shared
 from streamer.drain.track import TrackLoop
@@ -29,6 +26,16 @@ from streamer.store.cursors import Cursor
 from streamer.store.destinations import Known
 from streamer.store.outbox import Lane
 from streamer.store.replays import Replay
+
+OPEN_RETRY_SECONDS = 30.0
+"""A destination that cannot be opened, such as an unwritable directory, is tried again this
+often."""
+
+FLOOR_CHECK_SECONDS = 60.0
+"""How often the cursors of an earlier lane count are looked at, while there are any."""
+
+TIDY_SECONDS = 10.0
+"""How often a destination may rotate and compress what is due."""
 
 _log = structlog.get_logger("streamer.drain")
 
@@ -39,56 +46,72 @@ class DestinationDrain:
     def __init__(self, name: str, shared: Shared) -> None:
         self.name = name
         self.shared = shared
-        self._tracks: dict[int, TrackLoop] = {}
+        self._tracks: set[TrackLoop] = set()
         self._poked: int | None = None
         self._replay: Replay | None = None
-        self._look = anyio.Event()
+        self._waker = shared.join()
+        self._busy_until = float("inf")
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
 
     @property
     def alive_until(self) -> float:
         """Monotonic time by which every track will have ticked again, if all are alive."""
-        return min((track.alive_until for track in self._tracks.values()), default=float("inf"))
+        return min((track.alive_until for track in self._tracks), default=self._busy_until)
 
     async def run(self) -> None:
-        """Drain until `stop`; raises what a track fails with."""
+        """Drain until `stop`, or until the destination is forgotten; raises what a track raises."""
         try:
             with self._scope:
-                await self._open()
-                async with anyio.create_task_group() as tasks:
-                    for lane in range(self.shared.policy.lanes):
-                        tasks.start_soon(self._drain_lane, Lane(self.shared.policy.lanes, lane))
-                    tasks.start_soon(self._drain_replays)
-                    tasks.start_soon(self._drop_floors)
-                    tasks.start_soon(self._tidy)
+                if await self._open():
+                    async with anyio.create_task_group() as beside:
+                        beside.start_soon(self._drop_floors)
+                        beside.start_soon(self._tidy)
+                        await self._drain_tracks()
+                        beside.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
                 await self.shared.destination.aclose()
+            self._busy_until = float("inf")
             self._ended.set()
 
     async def stop(self, seconds: float) -> None:
-        """Let the batches under way finish; after ``seconds`` give them up, to be sent again."""
+        """Let the batches under way finish; after ``seconds`` give them up, to be sent again.
+
+        Returns when `run` is through.
+        """
         self.shared.stopping = True
         self.wake()
-        self._look.set()
-        with anyio.move_on_after(seconds):
+        async with anyio.create_task_group() as race:
+            race.start_soon(self._give_up_after, seconds)
             await self._ended.wait()
+            race.cancel_scope.cancel()
+
+    async def _give_up_after(self, seconds: float) -> None:
+        await self.shared.clock.sleep(seconds)
         self._scope.cancel()
 
     def apply(self, known: Known, replay: Replay | None, generations: Mapping[int, int]) -> None:
-        """Take over what operators wrote into the database."""
-        self.shared.paused = known.paused_at is not None
-        if self._poked is not None and known.poked != self._poked:
+        """Take over what operators wrote into the database.
+
+        ``generations`` has the destination's cursors by number, those of
+        replays too. Called after every change of the database, our own
+        included, so a track is only woken when something changed for it.
+        """
+        paused = known.paused_at is not None
+        if paused != self.shared.paused:
+            self.shared.paused = paused
+            self.wake()
+        if self._poked is not None and known.poked > self._poked:
             self.poke()
         self._poked = known.poked
-        if replay != self._replay:
-            self._replay = replay
-            self._look.set()
-        for cursor_id, track in self._tracks.items():
-            if generations.get(cursor_id) != track.cursor.generation:
+        if (replay and replay.id) != (self._replay and self._replay.id):
+            self._waker.set()
+        self._replay = replay
+        for track in self._tracks:
+            if generations.get(track.cursor.id) != track.cursor.generation and not track.stale:
                 track.stale = True
-        self.wake()
+                self.wake()
 
     def wake(self) -> None:
         """There may be something to do: an append, or an operator's change."""
@@ -96,128 +119,119 @@ class DestinationDrain:
 
     def poke(self) -> None:
         """Try again at once, whatever a track waits for."""
-        for track in self._tracks.values():
+        for track in self._tracks:
             track.poked = True
         self.wake()
 
-    async def _open(self) -> None:
+    async def _open(self) -> bool:
         """Open the destination; one that cannot be opened holds nothing else up."""
-        waker = self.shared.join()
-        while True:
+        while not self.shared.stopping:
+            self._stay_alive(self.shared.policy.send_seconds_max)
             try:
-                known = await self.shared.reader.run(lambda db: destinations.load(db, self.name))
-                await self.shared.destination.open(known.mark)
+                async with self.shared.turn():
+                    stored = await self.shared.open()
             except (StreamerError, OSError) as error:
                 self.shared.board.note(alarms.HELD, self.name, f"it cannot be opened: {error}")
-                waker.clear()
-                await self.shared.wait(waker, OPEN_RETRY_SECONDS)
-                continue
-            self.shared.leave(waker)
-            await self._save_mark(known.mark)
-            return
+            else:
+                await self._save_mark(stored)
+                return True
+            self._stay_alive(OPEN_RETRY_SECONDS + TRACK_TICK_SECONDS)
+            await self.shared.wait(self._waker, OPEN_RETRY_SECONDS)
+        return False
 
     async def _save_mark(self, stored: str | None) -> None:
         """Write down where the destination begins, before its first batch is sent.
 
-        Otherwise a crash in that batch would leave lines behind that no mark covers.
+        Otherwise a crash in that batch would leave something that no mark covers.
         """
         mark = self.shared.destination.mark()
-        if mark is None or mark == stored:
-            return
-        while True:
-            try:
-                await self.shared.writer.do(lambda db: destinations.save_mark(db, self.name, mark))
-            except StreamerError as error:
-                _log.warning("drain.mark", destination=self.name, error=str(error))
-                await self.shared.clock.sleep(SETTLE_RETRY_SECONDS)
-            else:
-                return
+        if mark is not None and mark != stored:
+            await self.shared.write(
+                lambda db: destinations.save_mark(db, self.name, mark), tick=self._stay_alive
+            )
 
-    async def _reopen(self) -> None:
-        """Let the destination undo what it did and the database does not know of."""
-        if self.shared.destination.exclusive:
-            async with self.shared.turn():
-                await self._open()
+    async def _drain_tracks(self) -> None:
+        lanes = self.shared.policy.lanes
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._drain_replays)
+            for lane in range(lanes):
+                tasks.start_soon(self._drain_lane, Lane(lanes, lane))
 
     async def _drain_lane(self, lane: Lane) -> None:
         """Drain one lane, again from the beginning whenever an operator has moved its cursor."""
         while not self.shared.stopping:
-            every = await self.shared.reader.run(lambda db: cursors.load(db, self.name))
+            every = await self._load_cursors()
             mine = next((cursor for cursor in every if cursor.lane == lane), None)
-            if mine is None:
-                return  # the destination was forgotten
+            if mine is None:  # the destination was forgotten
+                self.shared.stopping = True
+                self.wake()
+                return
             floors = tuple(cursor for cursor in every if cursor.lane.lanes != lane.lanes)
             feed = LiveFeed(self.shared.policy.selection, lane, floors)
             await self._run_track(TrackLoop(self.shared, mine, feed))
 
     async def _run_track(self, track: TrackLoop) -> bool:
         """Run one track to its end; True when it is through."""
-        self._tracks[track.cursor.id] = track
+        self._tracks.add(track)
         try:
             through = await track.run()
         finally:
-            del self._tracks[track.cursor.id]
+            self._tracks.discard(track)
         if not through and not self.shared.stopping:
             _log.info("drain.cursor_changed", destination=self.name, cursor=track.cursor.id)
-            await self._reopen()
         return through
 
     async def _drain_replays(self) -> None:
         """Work on one replay after the other, beside the live order."""
+        self._replay = await self._running_replay()
         while not self.shared.stopping:
             replay = self._replay
             cursor = None if replay is None else await self._cursor_of(replay)
             if replay is None or cursor is None:
-                await self._look.wait()
-                self._look = anyio.Event()
+                await self.shared.wait(self._waker, TRACK_TICK_SECONDS)
                 continue
             feed = ReplayFeed(self.shared.policy.selection, replay)
-            track = TrackLoop(self.shared, cursor, feed, bury_at_once=replay.positions is not None)
-            if await self._run_track(track):
+            again = replay.kind == "dead_letters"
+            if await self._run_track(TrackLoop(self.shared, cursor, feed, bury_at_once=again)):
                 await self._finish(replay)
-
-    async def _cursor_of(self, replay: Replay) -> Cursor | None:
-        found = await self.shared.reader.run(
-            lambda db: cursors.load(db, self.name, replay_id=replay.id)
-        )
-        return found[0] if found else None
+            self._replay = await self._running_replay()
 
     async def _finish(self, replay: Replay) -> None:
         now = self.shared.clock.now()
-        await self.shared.writer.do(lambda db: replays.finish(db, replay, "done", now=now))
-        self._replay = await self.shared.reader.run(lambda db: replays.running(db, self.name))
+        await self.shared.write(
+            lambda db: replays.finish(db, replay, "done", now=now), tick=self._stay_alive
+        )
         _log.info("replay.done", destination=self.name, replay=replay.id)
 
-    async def _tidy(self) -> None:
-        """Let the destination rotate and compress; beside the sending, since it may take long."""
-        waker = self.shared.join()
-        try:
-            while not self.shared.stopping:
-                try:
-                    await self.shared.destination.tidy()
-                except (StreamerError, OSError) as error:
-                    _log.warning("drain.tidy", destination=self.name, error=type(error).__name__)
-                waker.clear()
-                await self.shared.wait(waker, TIDY_SECONDS)
-        finally:
-            self.shared.leave(waker)
+    async def _running_replay(self) -> Replay | None:
+        return await self.shared.read(lambda db: replays.running(db, self.name))
+
+    async def _cursor_of(self, replay: Replay) -> Cursor | None:
+        found = await self._load_cursors(replay.id)
+        return found[0] if found else None
+
+    async def _load_cursors(self, replay_id: int = 0) -> list[Cursor]:
+        self._stay_alive(TRACK_TICK_SECONDS * 4)
+        return await self.shared.read(lambda db: cursors.load(db, self.name, replay_id=replay_id))
 
     async def _drop_floors(self) -> None:
         """Forget the cursors of an earlier lane count once the present ones have passed them."""
         lanes = self.shared.policy.lanes
-        waker = self.shared.join()
-        try:
-            while not self.shared.stopping:
-                every = await self.shared.reader.run(lambda db: cursors.load(db, self.name))
-                if all(cursor.lane.lanes == lanes for cursor in every):
-                    return
-                try:
-                    await self.shared.writer.do(
-                        lambda db: cursors.drop_passed_floors(db, self.name, lanes)
-                    )
-                except StreamerError as error:
-                    _log.warning("drain.floors", destination=self.name, error=str(error))
-                waker.clear()
-                await self.shared.wait(waker, FLOOR_CHECK_SECONDS)
-        finally:
-            self.shared.leave(waker)
+        while any(cursor.lane.lanes != lanes for cursor in await self._load_cursors()):
+            await self.shared.write(
+                lambda db: cursors.drop_passed_floors(db, self.name, lanes), tick=self._stay_alive
+            )
+            await self.shared.clock.sleep(FLOOR_CHECK_SECONDS)
+
+    async def _tidy(self) -> None:
+        """Let the destination rotate and pack; beside the sending, since it may take long."""
+        while True:
+            try:
+                await self.shared.destination.tidy()
+            except (StreamerError, OSError) as error:
+                _log.warning("drain.tidy", destination=self.name, reason=type(error).__name__)
+            await self.shared.clock.sleep(TIDY_SECONDS)
+
+    def _stay_alive(self, seconds: float) -> None:
+        """Tell the watchdog by when a track will be running, while there is none."""
+        self._busy_until = self.shared.clock.monotonic() + seconds

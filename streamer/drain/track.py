@@ -8,25 +8,25 @@ crash in between sends a batch again: at least once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import structlog
 from msgspec.structs import replace
 
 from streamer.core import alarms, drain
-from streamer.core.drain import Conclusion, Phase, Track
-from streamer.core.errors import StoreError
+from streamer.core.conclusion import Conclusion, conclude
+from streamer.core.drain import Phase, Track
 from streamer.core.event import StoredEvent
 from streamer.core.limits import (
     OUTAGE_ALARM_SECONDS,
     SAVE_SKIPPED_POSITIONS,
     SAVE_SKIPPED_SECONDS,
-    SETTLE_RETRY_SECONDS,
     TRACK_TICK_SECONDS,
     WINDOW_BATCHES,
     WINDOW_BYTES_MAX,
 )
-from streamer.core.outcome import Outcome, deferred
+from streamer.core.outcome import Outcome, Verdict, deferred
 from streamer.core.retry import remaining_seconds
 from streamer.core.settlement import Progress, Window, runs, settle
 from streamer.drain.feed import Feed
@@ -56,14 +56,13 @@ class TrackLoop:
         self._window = Window((), cursor.progress.position)
         self._progress = cursor.progress
         self._caught_up = False
-        self._track = _restore(cursor.state)
+        self._track = _restore(cursor)
         self._due = shared.clock.monotonic() + remaining_seconds(
             shared.policy.retry, cursor.state.next_attempt_at, shared.clock.now()
         )
         self._saved_at = shared.clock.monotonic()
         self._ledger_id = 0
-        self._proof_base: int | None = None
-        self._first_refused_at: int | None = None
+        self._tick(TRACK_TICK_SECONDS * 4)
 
     @property
     def track(self) -> Track:
@@ -79,9 +78,8 @@ class TrackLoop:
         try:
             while not (self.stale or self._shared.stopping):
                 self._tick(TRACK_TICK_SECONDS * 4)
-                if self.poked:
-                    self._poke()
-                if self._shared.paused or self._shared.blocked or not self._is_due():
+                self._heed_operator()
+                if self._track.phase is Phase.PAUSED or not self._is_due():
                     await self._rest()
                     continue
                 await self._fill()
@@ -95,10 +93,21 @@ class TrackLoop:
             return False
         finally:
             self._shared.leave(self._waker)
+            self._shared.held.discard(self.cursor.id)
 
-    def _poke(self) -> None:
+    def _heed_operator(self) -> None:
+        if self._shared.halted and self._track.phase is not Phase.PAUSED:
+            self._track = drain.pause(self._track)
+        elif self._track.phase is Phase.PAUSED and not self._shared.halted:
+            self._track = drain.resume(self._track)
+        if self.poked and self._track.phase is not Phase.PAUSED:
+            self._track = drain.poke(self._track)
         self.poked = False
-        self._track = drain.poke(self._track)
+
+    @property
+    def _is_called_off(self) -> bool:
+        """Something has to be looked at before anything more is sent."""
+        return self.stale or self._shared.stopping or self._shared.halted
 
     def _is_due(self) -> bool:
         if self._track.phase is Phase.READY:
@@ -111,12 +120,10 @@ class TrackLoop:
     async def _rest(self) -> None:
         """Wait for the next attempt, an operator, or a new event that may prove something."""
         seconds = TRACK_TICK_SECONDS
-        if not (self._shared.paused or self._shared.blocked):
+        if self._track.phase is not Phase.PAUSED:
             seconds = min(seconds, max(0.0, self._due - self._shared.clock.monotonic()))
-        if await self._sleep(seconds) and self._track.phase is Phase.HELD and self._track.suspects:
-            await self._fill(further=True)
-            if drain.has_candidates(self._track, self._window):
-                self._track = drain.wake(self._track)
+        if await self._sleep(seconds) and self._track.lonely and await self._read_on():
+            self._track = drain.wake(self._track)
 
     async def _idle(self) -> None:
         """Nothing to send: save how far the filter was passed, and wait for an append."""
@@ -127,28 +134,34 @@ class TrackLoop:
         """Wait; True when woken before the time was over."""
         return await self._shared.wait(self._waker, seconds)
 
-    async def _fill(self, *, further: bool = False) -> None:
-        """Read on when the window has nothing more to send."""
-        if self._window.events and not further and drain.has_candidates(self._track, self._window):
+    async def _fill(self) -> None:
+        """Read on when the window has nothing to send."""
+        if drain.has_candidates(self._track, self._window):
             return
-        policy = self._shared.policy
-        scan = await self._shared.reader.run(
-            lambda db: self._feed.read(
-                db,
-                self._window.through,
-                policy.batch_events_max * WINDOW_BATCHES,
-                min(WINDOW_BYTES_MAX, policy.batch_bytes_max * WINDOW_BATCHES),
-            )
+        if not await self._read_on() and not self._caught_up:
+            self._waker.set()  # a filter let nothing through so far: look on at once
+
+    async def _read_on(self) -> bool:
+        """Read a piece of the outbox; True when there was something for this track in it."""
+        policy, through = self._shared.policy, self._window.through
+        events_max = max(policy.batch_events_max * WINDOW_BATCHES, drain.TRIED_EVENTS_MAX)
+        bytes_max = min(WINDOW_BYTES_MAX, policy.batch_bytes_max * WINDOW_BATCHES)
+        scan = await self._shared.read(
+            lambda db: self._feed.read(db, through, events_max, bytes_max)
         )
         fresh = tuple(at for at in scan.events if at.position not in self._progress.ahead)
         self._window = Window(self._window.events + fresh, scan.through)
         self._caught_up = scan.caught_up
-        if not fresh and not scan.caught_up:
-            self._waker.set()  # a filter let nothing through so far: look on at once
+        return bool(fresh)
+
+    async def _read_beyond(self, batch: Sequence[StoredEvent]) -> None:
+        """Find an event behind a batch that met trouble: it may tell whose fault that is."""
+        if len(drain.candidates(self._track, self._window)) > len(batch):
+            return
+        while not await self._read_on() and not self._caught_up:
+            self._tick(TRACK_TICK_SECONDS * 4)
 
     def _choose(self) -> tuple[StoredEvent, ...]:
-        if self._track.phase is Phase.HELD:
-            self._track = drain.start_probe(self._track)
         policy = self._shared.policy
         return drain.choose(
             self._track,
@@ -159,33 +172,59 @@ class TrackLoop:
 
     async def _attempt(self, batch: tuple[StoredEvent, ...]) -> bool:
         """Send one batch and make its outcome final; False when the cursor is not ours any more."""
+        shared = self._shared
         batch = await self._linger(batch)
-        wait = self._shared.pace.wait_seconds(len(batch), self._shared.clock.monotonic())
-        if wait > 0:
-            self._tick(wait + TRACK_TICK_SECONDS)
-            await self._shared.clock.sleep(wait)
-        self._tick(self._shared.policy.send_seconds_max)
-        async with self._shared.turn():
+        await self._wait_out(shared.pace.wait_seconds(len(batch), shared.clock.monotonic()))
+        self._tick(math.inf)  # whoever has the turn answers for those who wait for it
+        async with shared.turn():
+            self._tick(shared.policy.send_seconds_max)
+            if self._is_called_off:
+                return True
+            shared.moment += 1
+            moment = shared.moment
             self._track = drain.begin(self._track)
-            began = self._shared.clock.monotonic()
+            began = shared.clock.monotonic()
             outcomes = await self._send(batch)
-            duration_ms = round((self._shared.clock.monotonic() - began) * 1000)
-            return await self._conclude(batch, outcomes, duration_ms)
+            duration_ms = round((shared.clock.monotonic() - began) * 1000)
+            if await self._conclude(batch, outcomes, moment, duration_ms):
+                return True
+            if shared.destination.exclusive:
+                await shared.open()
+            return False
+
+    async def _wait_out(self, seconds: float) -> None:
+        """Wait, whoever wakes the track, unless the batch is called off."""
+        until = self._shared.clock.monotonic() + seconds
+        while not self._is_called_off and (left := until - self._shared.clock.monotonic()) > 0:
+            self._tick(left + TRACK_TICK_SECONDS)
+            await self._sleep(left)
 
     async def _linger(self, batch: tuple[StoredEvent, ...]) -> tuple[StoredEvent, ...]:
         """Wait a moment for a fuller batch, where the destination is set up that way."""
-        policy = self._shared.policy
-        if not policy.linger_ms or len(batch) >= policy.batch_events_max or not self._caught_up:
+        policy, clock = self._shared.policy, self._shared.clock
+        waited_ms = clock.now() - batch[0].received_at
+        if not 0 <= waited_ms < policy.linger_ms or self._is_in_trouble:
             return batch
-        if self._track.attempt or self._track.holding or self._track.suspects:
-            return batch
-        left_ms = policy.linger_ms - (self._shared.clock.now() - batch[0].received_at)
-        if left_ms <= 0 or left_ms > policy.linger_ms:
-            return batch
-        self._tick(left_ms / 1000 + TRACK_TICK_SECONDS)
-        await self._shared.clock.sleep(left_ms / 1000)
-        await self._fill(further=True)
-        return self._choose()
+        until = clock.monotonic() + (policy.linger_ms - waited_ms) / 1000
+        while self._is_short(batch) and (left := until - clock.monotonic()) > 0:
+            self._tick(left + TRACK_TICK_SECONDS)
+            if await self._sleep(left):
+                await self._read_on()
+                batch = self._choose()
+        return batch
+
+    @property
+    def _is_in_trouble(self) -> bool:
+        track = self._track
+        return bool(track.attempt or track.holding or track.suspects or track.limit)
+
+    def _is_short(self, batch: Sequence[StoredEvent]) -> bool:
+        """Tell whether a batch is all there is, and more would fit."""
+        return (
+            not self._is_called_off
+            and len(batch) < self._shared.policy.batch_events_max
+            and len(batch) == len(self._window.events)
+        )
 
     async def _send(self, batch: Sequence[StoredEvent]) -> list[Outcome]:
         try:
@@ -196,14 +235,22 @@ class TrackLoop:
         except Exception as error:  # a bug in a destination must not end the drain
             reason = type(error).__name__
         _log.error("drain.destination_bug", destination=self.cursor.destination, reason=reason)
+        if self._shared.destination.exclusive:
+            await self._shared.open()  # whatever was half done is undone
         return [deferred("internal", reason)] * len(batch)
 
     async def _conclude(
-        self, batch: tuple[StoredEvent, ...], outcomes: Sequence[Outcome], duration_ms: int
+        self,
+        batch: tuple[StoredEvent, ...],
+        outcomes: Sequence[Outcome],
+        moment: int,
+        duration_ms: int,
     ) -> bool:
         shared = self._shared
+        if any(said.verdict is not Verdict.ACCEPTED for said in outcomes):
+            await self._read_beyond(batch)
         attempt = self._track.attempt + 1
-        conclusion = drain.conclude(
+        conclusion = conclude(
             self._track,
             self._window,
             batch,
@@ -211,9 +258,8 @@ class TrackLoop:
             policy=shared.policy.retry,
             now=shared.clock.now(),
             jitter=shared.clock.jitter(),
-            accepted_elsewhere=(
-                self._proof_base is not None and shared.accepted > self._proof_base
-            ),
+            moment=shared.moment,
+            proof=shared.proof,
             bury_at_once=self._bury_at_once,
         )
         window, progress = settle(self._window, self._progress, conclusion.settled)
@@ -222,8 +268,11 @@ class TrackLoop:
             ledger_id = await self._write(settlement)
             if ledger_id is None:
                 return False
-            self._ledger_id = ledger_id
+            # A row that fills a gap is not the last one: nothing may be folded into it.
+            self._ledger_id = 0 if self._progress.ahead else ledger_id
         self._track, self._window, self._progress = conclusion.track, window, progress
+        if conclusion.accepted:
+            shared.proof = max(shared.proof, moment)
         self._after(conclusion)
         return True
 
@@ -236,7 +285,8 @@ class TrackLoop:
             return None
         by_position = {event.position: event for event in conclusion.accepted}
         accepted_runs = tuple(
-            tuple(by_position[at] for at in run) for run in runs(by_position, self._window)
+            tuple(by_position[at] for at in run)
+            for run in runs(by_position, self._window, self._progress.ahead)
         )
         starts_at_head = bool(accepted_runs) and accepted_runs[0][0] is self._window.events[0]
         return settling.Settlement(
@@ -250,91 +300,87 @@ class TrackLoop:
             duration_ms=duration_ms,
             receipt=" ".join(conclusion.receipts) or None,
             mark=self._shared.destination.mark(),
-            fold_into=self._ledger_id if starts_at_head else 0,
+            fold_into=self._ledger_id if starts_at_head and not self._progress.ahead else 0,
         )
 
     async def _write(self, settlement: settling.Settlement) -> int | None:
         """Write a settlement, however long the database takes: nothing is sent before it is."""
-        while True:
-            try:
-                ledger_id = await self._shared.writer.do(lambda db: settling.settle(db, settlement))
-            except StoreError as error:
-                _log.warning(
-                    "drain.settle_failed", destination=self.cursor.destination, error=str(error)
-                )
-                self._tick(SETTLE_RETRY_SECONDS + TRACK_TICK_SECONDS)
-                await self._shared.clock.sleep(SETTLE_RETRY_SECONDS)
-                continue
+        ledger_id = await self._shared.write(
+            lambda db: settling.settle(db, settlement), tick=self._tick
+        )
+        if ledger_id is not None:
             self.cursor = replace(self.cursor, progress=settlement.progress, state=settlement.state)
             self._saved_at = self._shared.clock.monotonic()
-            return ledger_id
+        return ledger_id
 
     def _after(self, conclusion: Conclusion) -> None:
-        """Remember the proof, set the next moment, and tell the operator what matters."""
-        shared, track = self._shared, conclusion.track
-        shared.accepted += len(conclusion.accepted)
+        """Set the next moment, and tell those who wait for it what was settled."""
         if conclusion.settled:
-            shared.on_settled()
-        if not (track.suspects or track.holding):
-            self._proof_base = None
-        elif self._proof_base is None:
-            self._proof_base = shared.accepted
-        if track.next_attempt_at is not None:
-            self._due = shared.clock.monotonic() + remaining_seconds(
-                shared.policy.retry, track.next_attempt_at, shared.clock.now()
+            self._shared.on_settled()
+        if conclusion.track.next_attempt_at is not None:
+            self._due = self._shared.clock.monotonic() + remaining_seconds(
+                self._shared.policy.retry,
+                conclusion.track.next_attempt_at,
+                self._shared.clock.now(),
             )
         self._tell(conclusion)
 
     def _tell(self, conclusion: Conclusion) -> None:
-        board, name, track = self._shared.board, self.cursor.destination, conclusion.track
+        """Tell the operator what matters; one lane's success does not end another one's hold."""
+        shared, track, name = self._shared, conclusion.track, self.cursor.destination
         for burial in conclusion.buried:
             position = burial.event.position
-            board.note(alarms.DEAD_LETTER, name, f"{burial.reason} (position {position})")
+            shared.board.note(alarms.DEAD_LETTER, name, f"{burial.reason} (position {position})")
         if track.phase is Phase.HELD:
-            board.note(alarms.HELD, name, track.last_error)
+            shared.held.add(self.cursor.id)
+            shared.board.note(alarms.HELD, name, track.last_error)
         elif conclusion.accepted:
-            board.clear(alarms.HELD, name)
-            board.clear(alarms.OUTAGE, name)
+            shared.held.discard(self.cursor.id)
+            if not shared.held:
+                shared.board.clear(alarms.HELD, name)
+            shared.board.clear(alarms.OUTAGE, name)
         first = track.first_deferred_at
         if (
             track.phase is Phase.WAITING
             and first is not None
-            and self._shared.clock.now() - first >= OUTAGE_ALARM_SECONDS * 1000
+            and shared.clock.now() - first >= OUTAGE_ALARM_SECONDS * 1000
         ):
-            board.note(alarms.OUTAGE, name, track.last_error)
+            shared.board.note(alarms.OUTAGE, name, track.last_error)
 
     async def _save_skipped(self) -> None:
         """Write down that filtered events were passed, now and then: it lets them be pruned."""
-        if self._window.events or self._window.through <= self._progress.position:
+        if self._window.events:
             return
-        skipped = self._window.through - self.cursor.progress.position
-        age = self._shared.clock.monotonic() - self._saved_at
         self._progress = settle(self._window, self._progress, frozenset())[1]
+        skipped = self._progress.position - self.cursor.progress.position
+        age = self._shared.clock.monotonic() - self._saved_at
         if skipped >= SAVE_SKIPPED_POSITIONS or (skipped and age >= SAVE_SKIPPED_SECONDS):
-            await self._write(
-                settling.Settlement(
-                    cursor=self.cursor,
-                    progress=self._progress,
-                    state=_stored_state(self._track),
-                    now=self._shared.clock.now(),
-                )
+            settlement = settling.Settlement(
+                cursor=self.cursor,
+                progress=self._progress,
+                state=_stored_state(self._track),
+                now=self._shared.clock.now(),
             )
+            self.stale = await self._write(settlement) is None
 
     def _tick(self, seconds: float) -> None:
         """Tell the watchdog that the loop is alive, and by when it will be here again."""
         self.alive_until = self._shared.clock.monotonic() + seconds
 
 
-def _restore(state: CursorState) -> Track:
+def _restore(cursor: Cursor) -> Track:
     """Take up where the last process left off; a held destination is probed at once."""
+    state = cursor.state
     track = Track(
         phase=Phase(state.state),
         attempt=state.attempt,
         first_deferred_at=state.first_deferred_at,
         next_attempt_at=state.next_attempt_at,
         last_error=state.last_error,
+        redo_until=max(cursor.progress.ahead, default=0),
+        holding=state.state == Phase.HELD.value,
     )
-    return drain.poke(track) if track.phase is Phase.HELD else track
+    return drain.poke(track) if track.holding else track
 
 
 def _stored_state(track: Track) -> CursorState:

@@ -1,0 +1,337 @@
+"""What an answer means: the half of the drain's state machine that judges outcomes.
+
+`conclude` takes the track that sent a batch and what the destination said of
+each event, and returns the track's next state and what is settled by it. The
+rules stand at the top of `streamer.core.drain`. It must not know how progress
+is stored, nor who else drains to the same destination; of the latter it only
+learns when one of the others was last accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from streamer.core.drain import (
+    TRIED_EVENTS_MAX,
+    Burial,
+    Deferral,
+    Isolation,
+    Phase,
+    Suspect,
+    Track,
+    Trigger,
+    candidates,
+    doubt,
+)
+from streamer.core.event import StoredEvent
+from streamer.core.outcome import Outcome, Verdict
+from streamer.core.retry import RetryPolicy, is_exhausted, next_attempt_at, next_probe_at
+from streamer.core.settlement import Window
+
+REFUSALS_MAX = 5
+"""Attempts in a row that were only refused, before the destination is held. One would hold it for
+a lone bad event; many would offer it a whole broken mapping."""
+
+PROBED_EVENTS_MIN = 5
+"""Events that the first probe of a hold offers one by one while each is rejected. Every probe in
+vain doubles it, up to `TRIED_EVENTS_MAX`, so that a run of bad events is got over."""
+
+
+class Conclusion(msgspec.Struct, frozen=True):
+    """What an answer means: the next state of the track, and what is settled by it."""
+
+    track: Track
+    accepted: tuple[StoredEvent, ...] = ()
+    receipts: tuple[str, ...] = ()
+    buried: tuple[Burial, ...] = ()
+
+    @property
+    def settled(self) -> frozenset[int]:
+        """Positions that the cursor may pass now."""
+        return frozenset(
+            [event.position for event in self.accepted]
+            + [burial.event.position for burial in self.buried]
+        )
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """The outcomes of one batch, sorted, with the circumstances that judging them takes."""
+
+    batch: tuple[StoredEvent, ...]
+    accepted: tuple[StoredEvent, ...]
+    rejected: tuple[tuple[StoredEvent, Outcome], ...]
+    deferred: tuple[tuple[StoredEvent, Outcome], ...]
+    policy: RetryPolicy
+    now: int
+    jitter: float
+
+    @property
+    def asked_seconds(self) -> float | None:
+        """The longest wait that the destination asked for."""
+        asked = [s.retry_after_seconds for _, s in self.deferred if s.retry_after_seconds]
+        return max(asked, default=None)
+
+    def is_exhausted(self, deferral: Deferral | None) -> bool:
+        """Tell whether an event was deferred too often and too long."""
+        return deferral is not None and is_exhausted(
+            self.policy, deferral.attempts, deferral.first_at, self.now
+        )
+
+
+def conclude(
+    track: Track,
+    window: Window,
+    batch: Sequence[StoredEvent],
+    outcomes: Sequence[Outcome],
+    *,
+    policy: RetryPolicy,
+    now: int,
+    jitter: float,
+    moment: int = 0,
+    proof: int = 0,
+    bury_at_once: bool = False,
+) -> Conclusion:
+    """Say what the outcomes of one batch mean.
+
+    ``window`` must reach beyond the batch if the outbox does. Moments count
+    the batches begun on all tracks of the destination: ``moment`` is the
+    present one, and ``proof`` that at which the newest of those began of which
+    something was accepted, this one aside. ``bury_at_once`` is for retries of
+    dead letters, which return to where they came from.
+    """
+    assert track.phase is Phase.SENDING, track.phase
+    assert len(batch) == len(outcomes) > 0, (len(batch), len(outcomes))
+    pairs = tuple(zip(batch, outcomes, strict=True))
+    if len(batch) > 1 and all(said.whole and said.verdict is Verdict.REJECTED for said in outcomes):
+        return Conclusion(_halve(track, batch, outcomes[0]))
+    answer = _Answer(
+        batch=tuple(batch),
+        accepted=tuple(event for event, said in pairs if said.verdict is Verdict.ACCEPTED),
+        rejected=tuple(pair for pair in pairs if pair[1].verdict is Verdict.REJECTED),
+        deferred=tuple(pair for pair in pairs if pair[1].verdict is Verdict.DEFERRED),
+        policy=policy,
+        now=now,
+        jitter=jitter,
+    )
+    receipts = tuple(dict.fromkeys(said.receipt for said in outcomes if said.receipt))
+    refused = next((said for said in outcomes if said.verdict is Verdict.HELD), None)
+    if refused is not None:
+        return Conclusion(_hold(track, refused, answer), answer.accepted, receipts)
+    at_once = bool(answer.accepted) or bury_at_once
+    suspects = _suspects(track, answer, moment)
+    proven = [suspect for suspect in suspects if at_once or suspect.refused_at < proof]
+    counts = _count(track, window, answer)
+    buried = [_bury_rejected(suspect, counts) for suspect in proven]
+    buried += _bury_exhausted(track, answer, counts)
+    kept = track.suspects + tuple(suspect for suspect in suspects if suspect not in proven)
+    settled = {event.position for event in answer.accepted}
+    settled |= {burial.event.position for burial in buried}
+    track = _next(_remember(track, kept, settled, counts), window, settled, answer)
+    track = _count_head(track, window, settled)
+    return Conclusion(track, answer.accepted, receipts, tuple(buried))
+
+
+def _halve(track: Track, batch: Sequence[StoredEvent], said: Outcome) -> Track:
+    return replace(
+        track.move(Trigger.GO_ON),
+        limit=len(batch) // 2,
+        limit_until=batch[-1].position,
+        last_error=describe(said),
+    )
+
+
+def _hold(track: Track, said: Outcome, answer: _Answer, *, refusals: int = REFUSALS_MAX) -> Track:
+    """Hold the destination; few refusals say that a new event may tell more."""
+    return replace(
+        doubt(track).move(Trigger.REFUSE),
+        attempt=0,
+        first_deferred_at=None,
+        deferrals=(),
+        next_attempt_at=next_probe_at(track.probes, answer.now, answer.jitter),
+        last_error=describe(said),
+        probes=track.probes + 1,
+        holding=True,
+        lonely=refusals < REFUSALS_MAX,
+        refusals=refusals,
+        isolation=Isolation.NONE,
+        outages=0,
+    )
+
+
+def _suspects(track: Track, answer: _Answer, moment: int) -> tuple[Suspect, ...]:
+    """Suspect those that were rejected now; who was suspected before is so from then on."""
+    before = dict(track.refused)
+    return tuple(
+        Suspect(event, said, before.get(event.position, moment)) for event, said in answer.rejected
+    )
+
+
+def _count(track: Track, window: Window, answer: _Answer) -> dict[int, Deferral]:
+    """Count this attempt for the events that it deferred, unless it only tells of an outage."""
+    counts = {deferral.position: deferral for deferral in track.deferrals}
+    if not counts and track.first_deferred_at is not None:  # after a restart
+        head = candidates(track, window)[0].position
+        counts[head] = Deferral(head, track.attempt, track.first_deferred_at)
+    if track.isolation is Isolation.NEXT:
+        return counts
+    for event, _ in answer.deferred:
+        at = event.position
+        before = counts.get(at)
+        if before is None:
+            counts[at] = Deferral(at, 1, answer.now)
+        elif not answer.is_exhausted(before):
+            counts[at] = replace(before, attempts=before.attempts + 1)
+    return counts
+
+
+def _bury_rejected(suspect: Suspect, counts: dict[int, Deferral]) -> Burial:
+    said, before = suspect.outcome, counts.get(suspect.event.position)
+    attempts = 1 if before is None else before.attempts + 1
+    return Burial(suspect.event, said.reason or "rejected", said.detail, attempts)
+
+
+def _bury_exhausted(track: Track, answer: _Answer, counts: dict[int, Deferral]) -> list[Burial]:
+    """Bury what was deferred too often, when another event was accepted in the same breath."""
+    if not answer.accepted and track.isolation is not Isolation.AGAIN:
+        return []
+    return [
+        Burial(
+            event,
+            "exhausted",
+            f"others were accepted meanwhile; last: {describe(said)}",
+            counts[event.position].attempts,
+        )
+        for event, said in answer.deferred
+        if answer.is_exhausted(counts.get(event.position))
+    ]
+
+
+def _remember(
+    track: Track,
+    suspects: tuple[Suspect, ...],
+    settled: set[int],
+    counts: dict[int, Deferral],
+) -> Track:
+    """Bring what the track knows of single events up to date."""
+    gone = settled | {suspect.event.position for suspect in suspects}
+    return replace(
+        track,
+        suspects=suspects,
+        deferrals=tuple(count for at, count in counts.items() if at not in gone),
+        refused=tuple(pair for pair in track.refused if pair[0] not in settled),
+    )
+
+
+def _count_head(track: Track, window: Window, settled: set[int]) -> Track:
+    """Show how often the event at the head was deferred: it is what outlives the process."""
+    head = next((at for at in candidates(track, window) if at.position not in settled), None)
+    count = next((at for at in track.deferrals if head and at.position == head.position), None)
+    return replace(
+        track,
+        attempt=count.attempts if count is not None else 0,
+        first_deferred_at=count.first_at if count is not None else None,
+    )
+
+
+def _next(track: Track, window: Window, settled: set[int], answer: _Answer) -> Track:
+    """Find what to do after the answer; ``track`` knows already what became of single events."""
+    rest = [event for event in candidates(track, window) if event.position not in settled]
+    deferred = [pair for pair in answer.deferred if pair[0].position not in settled]
+    head = next((at for at in track.deferrals if rest and at.position == rest[0].position), None)
+    isolated = Isolation.HEAD if answer.is_exhausted(head) else Isolation.NONE
+    if deferred:
+        return _defer(track, rest, deferred, isolated, answer)
+    if track.suspects and not settled:
+        return _refuse(track, rest, isolated, answer)
+    if track.isolation is Isolation.NEXT and isolated is Isolation.HEAD:
+        isolated = Isolation.AGAIN
+    rest = [event for event in window.events if event.position not in settled]
+    return _go_on(doubt(track), rest, isolated, answer)
+
+
+def _defer(
+    track: Track,
+    rest: Sequence[StoredEvent],
+    deferred: Sequence[tuple[StoredEvent, Outcome]],
+    isolated: Isolation,
+    answer: _Answer,
+) -> Track:
+    asked = answer.asked_seconds
+    outage = track.isolation is Isolation.NEXT
+    if outage:
+        track = replace(track, outages=track.outages + 1)
+    else:
+        until = max(track.redo_until, *(event.position for event, _ in deferred))
+        track = replace(track, redo_until=until)
+    if not outage and isolated is Isolation.HEAD and len(answer.batch) == 1 and len(rest) > 1:
+        isolated = Isolation.NEXT
+    track = replace(
+        track,
+        last_error=describe(deferred[0][1]),
+        probes=0,
+        holding=False,
+        refusals=0,
+        isolation=isolated,
+    )
+    if isolated is Isolation.NEXT and asked is None:
+        return track.move(Trigger.GO_ON)
+    head = next(at for at in track.deferrals if at.position == rest[0].position)
+    wait_until = next_attempt_at(answer.policy, head.attempts, answer.now, answer.jitter, asked)
+    return replace(doubt(track).move(Trigger.DEFER), next_attempt_at=wait_until)
+
+
+def _refuse(
+    track: Track, rest: Sequence[StoredEvent], isolated: Isolation, answer: _Answer
+) -> Track:
+    """Everything in this attempt was refused, and nothing says whose fault it is."""
+    said = track.suspects[-1].outcome
+    known = dict(track.refused)
+    new = any(event.position not in known for event, _ in answer.rejected)
+    refusals = track.refusals + new
+    if track.holding:
+        probed_max = min(TRIED_EVENTS_MAX, PROBED_EVENTS_MIN * 2 ** max(0, track.probes - 1))
+        patient = len(track.suspects) < probed_max
+    else:
+        refusals = track.refusals + 1
+        patient = refusals < REFUSALS_MAX
+    if not rest:
+        return _hold(track, said, answer, refusals=min(refusals, REFUSALS_MAX))
+    if not patient:
+        return _hold(track, said, answer)
+    return replace(
+        track.move(Trigger.GO_ON),
+        refusals=track.refusals if track.holding else refusals,
+        last_error=describe(said),
+        isolation=Isolation.NEXT if track.isolation is Isolation.NEXT else isolated,
+    )
+
+
+def _go_on(
+    track: Track, rest: Sequence[StoredEvent], isolated: Isolation, answer: _Answer
+) -> Track:
+    """Something was settled: go on, with full batches once the culprit is behind us."""
+    head = rest[0].position if rest else 0
+    limited = 0 < head <= track.limit_until
+    outages = track.outages if isolated is Isolation.AGAIN else 0
+    if not answer.accepted:
+        outages = max(0, track.outages - 1)  # the head is buried, and one of those behind it gone
+    return replace(
+        track.move(Trigger.GO_ON),
+        last_error=track.last_error if limited or track.deferrals else "",
+        probes=0,
+        holding=False,
+        limit=track.limit if limited else 0,
+        limit_until=track.limit_until if limited else 0,
+        redo_until=track.redo_until if 0 < head <= track.redo_until else 0,
+        refusals=0,
+        isolation=isolated,
+        outages=outages,
+    )
+
+
+def describe(said: Outcome) -> str:
+    """One line for the operator."""
+    return f"{said.reason}: {said.detail}" if said.detail else said.reason

@@ -1,0 +1,123 @@
+"""What holds of the drain's judgement whatever a destination says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamer.core.event import StoredEvent
+from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
+from streamer.core.retry import RetryPolicy
+from tests.core.simulation import (
+    DAY,
+    Destination,
+    Simulation,
+    accepts,
+    by_event,
+    rejects,
+    whole,
+    whole_deferred,
+)
+
+VERDICT = st.sampled_from(["a", "a", "a", "d", "r", "w", "h", "t"])
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> list[list[str]]:
+    """Answers of a destination that is out of its mind for a while."""
+    return draw(st.lists(st.lists(VERDICT, min_size=1, max_size=6), max_size=40))
+
+
+def out_of_its_mind(script: list[list[str]]) -> Destination:
+    said = {
+        "a": ACCEPTED,
+        "d": deferred("busy"),
+        "t": deferred("http_429", retry_after_seconds=90),
+        "r": rejected("invalid"),
+        "w": rejected("http_400", whole=True),
+        "h": held("http_401"),
+    }
+
+    def send(simulation: Simulation, batch: Sequence[StoredEvent]) -> list[Outcome]:
+        number = len(simulation.sent) - 1
+        if number >= len(script):
+            return accepts(simulation, batch)
+        letters = script[number]
+        if letters[0] == "w":
+            return rejects(simulation, batch)
+        return [said[letters[at % len(letters)]] for at in range(len(batch))]
+
+    return send
+
+
+@settings(max_examples=300)
+@given(
+    script=scripts(),
+    batch=st.integers(1, 9),
+    jitters=st.lists(st.floats(0, 0.999), max_size=60),
+    interruptions=st.dictionaries(
+        st.integers(0, 30), st.sampled_from(["poke", "pause", "restart"])
+    ),
+)
+def test_whatever_a_destination_says_every_event_is_settled_once_it_behaves(
+    script: list[list[str]],
+    batch: int,
+    jitters: list[float],
+    interruptions: dict[int, str],
+) -> None:
+    """The simulation itself checks cursor, ahead, order of phases and sends without end."""
+    policy = RetryPolicy(exhausted_attempts=3, exhausted_seconds=20)
+    simulation = Simulation(
+        25, out_of_its_mind(script), batch=batch, jitters=jitters, policy=policy
+    )
+    for step in range(10_000):
+        interruption = interruptions.get(step)
+        if interruption == "restart":
+            simulation.restart()
+        elif interruption == "pause":
+            simulation.pause()
+            simulation.resume()
+        elif interruption == "poke":
+            simulation.poke()
+        if not simulation.step():
+            break
+    assert sorted([*simulation.accepted, *simulation.buried]) == list(range(1, 26))
+    assert simulation.track.attempt == 0
+    assert simulation.phase == "ready"
+
+
+@settings(max_examples=200)
+@given(
+    poison=st.sets(st.integers(1, 60), max_size=25),
+    stuck=st.sets(st.integers(1, 60), max_size=3),
+    batch=st.integers(1, 20),
+    by_batch=st.booleans(),
+    jitters=st.lists(st.floats(0.01, 0.999), max_size=60),
+)
+def test_a_constant_destination_takes_exactly_what_it_can_in_order(
+    poison: set[int], stuck: set[int], batch: int, *, by_batch: bool, jitters: list[float]
+) -> None:
+    stuck -= poison
+
+    def send(simulation: Simulation, batch: Sequence[StoredEvent]) -> list[Outcome]:
+        if not by_batch:
+            return by_event(poison, stuck)(simulation, batch)
+        here = {at.position for at in batch}
+        return (
+            whole(poison)(simulation, batch)
+            if here & poison
+            else whole_deferred(stuck)(simulation, batch)
+        )
+
+    simulation = Simulation(60, send, batch=batch, jitters=jitters).run(DAY // 2)
+    for _ in range(3):  # each proves one more of the last to be at fault itself
+        simulation.append()
+        simulation.run(DAY // 4)
+    assert set(simulation.buried) == poison | stuck
+    assert set(simulation.accepted) == set(range(1, 64)) - poison - stuck
+    where = {at: number for number, (_, sent) in enumerate(simulation.sent) for at in sent}
+    taken = [where[at] for at in sorted(simulation.accepted)]
+    if not stuck:
+        assert taken == sorted(taken), "accepted out of order across batches"
