@@ -75,9 +75,7 @@ async def serve_full(listener: socket.socket, stop: asyncio.Event, path: Path) -
     )
     await writer.open()
     writing = asyncio.create_task(writer.run())
-    await run_server(
-        make_front(writer, clock), listener, stop=stop.wait, graceful_seconds=1
-    )
+    await run_server(make_front(writer, clock), listener, stop=stop.wait, graceful_seconds=1)
     writer.stop()
     await writing
     await writer.aclose()
@@ -222,9 +220,7 @@ def main() -> None:
     """Measure both and print them."""
     options = parse()
     if options.child:
-        run_child(
-            options.child, options.listener, Path(options.directory), profile=options.profile
-        )
+        run_child(options.child, options.listener, Path(options.directory), profile=options.profile)
         return
     cores = sorted(os.sched_getaffinity(0) - {options.core}) or [options.core]
     os.sched_setaffinity(0, set(cores))

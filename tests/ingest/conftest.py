@@ -12,7 +12,7 @@ import pytest
 from streamer.web.server import run_server
 from tests.ingest.harness import Engine, Ingest, Settings, make_database, run_ingest
 
-ENGINES = {"hypercorn": run_server}
+ENGINES: dict[str, Engine] = {"hypercorn": run_server}
 """Every HTTP server that the service can be run with."""
 
 StartIngest = Callable[..., AbstractAsyncContextManager[Ingest]]
@@ -25,16 +25,15 @@ StartIngest = Callable[..., AbstractAsyncContextManager[Ingest]]
         pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
     ],
 )
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
+def anyio_backend(request: pytest.FixtureRequest) -> object:
     """Run each test on both loops that the service may run on."""
     return request.param
 
 
-@pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
+@pytest.fixture(params=list(ENGINES))
 def engine(request: pytest.FixtureRequest) -> Engine:
     """The HTTP server under test."""
-    chosen: Engine = request.param
-    return chosen
+    return ENGINES[request.param]
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +48,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start_ingest(engine: Engine, template: Path, tmp_path: Path) -> StartIngest:
     """Start an ingest side with settings of the test's own."""
 
-    def start(**settings: Any) -> AbstractAsyncContextManager[Ingest]:
+    def start(**settings: object) -> AbstractAsyncContextManager[Ingest]:
         return run_ingest(engine, template, tmp_path, Settings(**settings))
 
     return start
