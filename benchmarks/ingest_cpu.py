@@ -1,4 +1,4 @@
-"""What a durably acknowledged event costs in CPU, beside a call to an application that does nothing.
+"""What a durably acknowledged event costs in CPU, beside a call that does nothing.
 
 The server is a process of its own, bound to one core; the load comes from this
 one, bound to another. Both runs use the same server code, the same loop and

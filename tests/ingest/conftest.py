@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from streamer.web.server import run_server
 from tests.ingest.harness import Engine, Ingest, Settings, make_database, run_ingest
@@ -49,7 +49,7 @@ def start_ingest(engine: Engine, template: Path, tmp_path: Path) -> StartIngest:
     """Start an ingest side with settings of the test's own."""
 
     def start(**settings: object) -> AbstractAsyncContextManager[Ingest]:
-        return run_ingest(engine, template, tmp_path, Settings(**settings))
+        return run_ingest(engine, template, tmp_path, replace(Settings(), **settings))
 
     return start
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,8 @@ import msgspec
 from streamer.clock import SystemClock
 from streamer.core import limits
 from streamer.core.signature import Verifier
-from streamer.ingest.front import Application, Front
+from streamer.ingest.front import Application, Front, Scope, Send
+from streamer.ingest.request import Receive
 from streamer.ingest.source import Source
 from streamer.observe.board import Board
 from streamer.store import facts, migrate, sources, sqlite
@@ -28,7 +29,7 @@ from streamer.store.writer import Writer
 from streamer.web.health import Health
 from streamer.web.public import make_public
 from tests.support import raw_http
-from tests.support.raw_http import KEY, Address, Answer, connect
+from tests.support.raw_http import KEY, Address, Answer, Header, connect
 
 OLD_KEY = "the-key-before-this-one"
 
@@ -38,7 +39,7 @@ class Engine(Protocol):
 
     async def __call__(
         self,
-        application: Any,
+        application: Application,
         listener: socket.socket,
         *,
         stop: Callable[[], Awaitable[Any]],
@@ -67,7 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class Ingest:
     """A running ingest side, and what is in its database."""
 
-    def __init__(self, path: Path, address: Address, front: Front, writer: Writer, board: Board):
+    def __init__(
+        self, path: Path, address: Address, front: Front, writer: Writer, board: Board
+    ) -> None:
         self.path = path
         self.address = address
         self.front = front
@@ -76,9 +79,18 @@ class Ingest:
         self.application: Application = front
         """What the server calls; a test may put something in between."""
 
-    async def post(self, body: bytes, **parts: Any) -> Answer:
-        """Send one call on a connection of its own."""
-        return await self.raw(raw_http.call(body, **parts))
+    async def post(
+        self,
+        body: bytes,
+        *,
+        method: str = "POST",
+        path: str = "/webhooks/customerio",
+        headers: Iterable[Header] | None = None,
+        further: Iterable[Header] = (),
+    ) -> Answer:
+        """Send one call, signed unless ``headers`` are given, on a connection of its own."""
+        request = raw_http.call(body, method=method, path=path, headers=headers, further=further)
+        return await self.raw(request)
 
     async def raw(self, request: bytes) -> Answer:
         """Send bytes on a connection of their own and read the answer."""
@@ -105,15 +117,18 @@ class Ingest:
     def counts(self, source: str = "customerio") -> Mapping[str, int]:
         """Return a source's counters from the database."""
         names = ("received", "duplicates", "quarantined", "unknown_types")
-        rows = self.rows(f"SELECT {', '.join(names)} FROM sources WHERE name = ?", source)
-        return dict(zip(names, rows[0], strict=True))
+        [row] = self.rows(
+            "SELECT received, duplicates, quarantined, unknown_types FROM sources WHERE name = ?",
+            source,
+        )
+        return dict(zip(names, row, strict=True))
 
     def alarmed(self, code: str) -> int:
         """Return how often an alarm was raised."""
         return sum(times for (raised, _), times in self.board.counts.items() if raised == code)
 
     @contextmanager
-    def locked(self) -> Any:
+    def locked(self) -> Iterator[Connection]:
         """Hold the database's write lock, as a foreign program would."""
         with closing(sqlite.open_writer(self.path)) as db:
             db.execute("BEGIN IMMEDIATE")
@@ -212,7 +227,7 @@ async def run_ingest(
     listener, address = listen(directory, unix=settings.unix)
     ingest = Ingest(path, address, make_front(writer, board, settings), writer, board)
 
-    async def application(scope: Any, receive: Any, send: Any) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await ingest.application(scope, receive, send)
 
     stop = asyncio.Event()

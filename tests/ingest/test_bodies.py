@@ -18,7 +18,7 @@ from tests.ingest.harness import Ingest
 pytestmark = pytest.mark.anyio
 
 
-def event(event_id: str = "01J8ZQ", **parts: Any) -> bytes:
+def event(event_id: str = "01J8ZQ", **parts: object) -> bytes:
     """Write an event that a customer's e-mail was delivered."""
     document = {
         "event_id": event_id,

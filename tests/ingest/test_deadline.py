@@ -6,18 +6,19 @@ A late commit is a harmless repeat, because the sender will send the event again
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
-from typing import Any
 
 import pytest
 
 from streamer.core import limits
 from streamer.core.errors import StoreError
+from streamer.store.arrival import Arrival, Kept
 from streamer.store.writer import Writer
 from tests.ingest.conftest import StartIngest
 from tests.ingest.harness import Ingest, eventually, hold
 from tests.ingest.test_bodies import event
-from tests.support.raw_http import Answer, call, chunk, chunked_head, connect, signature
+from tests.support.raw_http import Answer, Sender, call, chunk, chunked_head, connect, signature
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +53,7 @@ async def test_a_body_that_drips_is_answered_in_time(start_ingest: StartIngest) 
         assert ingest.alarmed("STR-106") == 1
 
 
-async def drip(sender: Any, body: bytes) -> None:
+async def drip(sender: Sender, body: bytes) -> None:
     """Send a body far too slowly."""
     for byte in body:
         await sender.send(bytes([byte]))
@@ -172,10 +173,8 @@ class FailingWriter(Writer):
 
     error: Exception = StoreError("the disk is failing")
 
-    def append(self, arrival: Any) -> Any:
-        future = super().append(arrival)
-        future.cancel()
-        failed = asyncio.get_running_loop().create_future()
+    def append(self, arrival: Arrival) -> asyncio.Future[Kept]:
+        failed: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
         failed.set_exception(self.error)
         return failed
 
@@ -234,8 +233,6 @@ async def test_a_body_beyond_the_usual_size_is_kept_whole(start_ingest: StartIng
 async def test_beyond_the_hard_cap_the_beginning_and_a_digest_are_kept(
     start_ingest: StartIngest,
 ) -> None:
-    import hashlib
-
     body = event(padding="x" * (33 * limits.MIB))
     async with start_ingest(deadline_seconds=15.0) as ingest, connect(ingest.address) as sender:
         await sender.send(chunked_head(signature(body)))

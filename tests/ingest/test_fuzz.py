@@ -1,4 +1,4 @@
-"""Random bodies, rightly signed: every one is answered 200 and kept, byte for byte, exactly once."""
+"""Random bodies, rightly signed: each is answered 200 and kept exactly once, byte for byte."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -28,15 +29,14 @@ json_values = st.recursive(
     ),
     max_leaves=12,
 )
+people = dict.fromkeys(("identifiers", "customer_id", "recipient"), json_values)
 fields = {
     "event_id": st.text(max_size=40) | json_values,
     "object_type": st.sampled_from(["email", "customer"]) | json_values,
     "metric": st.sampled_from(["sent", "clicked"]) | json_values,
     "timestamp": st.integers(0, 2**70) | json_values,
-    "data": st.fixed_dictionaries(
-        {}, optional={"identifiers": json_values, "customer_id": json_values, "recipient": json_values}
-    ) | json_values,
-}  # fmt: skip
+    "data": json_values | st.fixed_dictionaries({}, optional=people),
+}
 envelopes = st.fixed_dictionaries({}, optional=fields).map(
     lambda document: json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
 )
@@ -71,9 +71,7 @@ async def send_all(ingest: Ingest, group: list[bytes]) -> None:
 def test_whatever_was_signed_is_kept(
     template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    @settings(
-        max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None, derandomize=True
-    )  # fmt: skip
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
     @given(st.lists(bodies, min_size=GROUP, max_size=GROUP, unique=True))
     def check(group: list[bytes]) -> None:
         async def run() -> None:
@@ -94,8 +92,8 @@ def test_both_decoders_say_the_same_of_what_both_can_read(body: bytes) -> None:
     """A change of type in a field that nobody reads must not change whose event it is."""
     try:
         customerio._decode_typed(body)
-    except Exception:  # noqa: BLE001, S112 - the fast one is meant to give up on much
-        return
+    except (msgspec.DecodeError, RecursionError):
+        return  # the fast one gives up on much, which is what the other is for
     tolerant = customerio._decode_tolerant(body.decode())
     fast = customerio.decode(body)
     assert type(fast) is type(tolerant)

@@ -6,6 +6,8 @@ something. What is refused leaves nothing behind.
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from tests.ingest.harness import Ingest
@@ -40,10 +42,11 @@ def statuses(found: list[Answer]) -> list[int]:
     "path",
     [
         "/webhooks", "/webhooks/", "/webhooks/nobody", "/webhooks/a/b", f"{PATH}/", f"{PATH}/..",
-        f"/{PATH}", "/webhooks/./customerio", "/webhooks/%2e%2e/customerio", "/webhooks/%2fcustomerio",
-        f"{PATH}%00", f"{PATH}%0d%0a", f"{PATH}%", f"{PATH};a=b", "/webhooks/Customerio", f"{PATH}%20",
-        "/webhooks/%ff", "/webhooks/__class__", "/", "*", "//", "/?", "/static/x", "/livez/", "/metrics",
-        "/api/status", "http://localhost/", PATH[1:], "/" + "a" * 8192, "/webhooks/" + "%41" * 2000,
+        f"/{PATH}", "/webhooks/./customerio", "/webhooks/%2e%2e/customerio",
+        "/webhooks/%2fcustomerio", f"{PATH}%00", f"{PATH}%0d%0a", f"{PATH}%", f"{PATH};a=b",
+        "/webhooks/Customerio", f"{PATH}%20", "/webhooks/%ff", "/webhooks/__class__", "/", "*",
+        "//", "/?", "/static/x", "/livez/", "/metrics", "/api/status", "http://localhost/",
+        PATH[1:], "/" + "a" * 8192, "/webhooks/" + "%41" * 2000,
     ],
 )  # fmt: skip
 async def test_every_other_path_is_404_and_stores_nothing(ingest: Ingest, path: str) -> None:
@@ -59,8 +62,9 @@ async def test_a_query_or_an_escaped_letter_is_the_same_path(ingest: Ingest, pat
 
 
 @pytest.mark.parametrize(
-    "method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "post", "BREW", "A" * 99]
-)  # fmt: skip
+    "method",
+    ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "post", "BREW", "A" * 99],
+)
 async def test_every_other_method_is_405(ingest: Ingest, method: str) -> None:
     [answer] = await answers_to(ingest, call(BODY, method=method))
     if method == "post":  # servers may or may not read a method's case
@@ -125,8 +129,6 @@ async def test_another_version_of_http_is_refused(ingest: Ingest, version: bytes
 
 
 async def test_a_tls_greeting_on_the_plain_port_is_refused(ingest: Ingest) -> None:
-    import ssl
-
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     greeting = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="a.test")
     with pytest.raises(ssl.SSLWantReadError):

@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -158,7 +159,8 @@ async def test_an_answer_leaves_in_one_piece(
     async with start_ingest(unix=unix) as ingest:
         with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as connection:
             connection.setblocking(False)
-            await loop.sock_connect(connection, str(ingest.address) if unix else ingest.address)
+            target = ingest.address
+            await loop.sock_connect(connection, str(target) if isinstance(target, Path) else target)
             for number in range(50):
                 body = event(str(number))
                 request = call(body, headers=None if headers == "signed" else [])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import anyio
+import anyio.lowlevel
 import pytest
 
 from streamer.core.errors import StoreError
 from streamer.web.health import Health
+from streamer.web.public import make_public
 from tests.ingest.conftest import StartIngest
 from tests.ingest.harness import Ingest, hold
-from tests.support.raw_http import Answer, head
+from tests.support.raw_http import Answer, connect, head, signature
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ class Handwound:
         return self.seconds
 
     async def sleep(self, seconds: float) -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
 
     def jitter(self) -> float:
         return 0.5
@@ -44,7 +44,7 @@ class Probe:
 
     async def __call__(self) -> None:
         self.times += 1
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         if self.error is not None:
             raise self.error
 
@@ -97,8 +97,6 @@ async def get(ingest: Ingest, path: str, method: str = "GET") -> Answer:
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 async def test_both_pages_answer_get_and_head(ingest: Ingest, path: str) -> None:
-    from tests.support.raw_http import connect
-
     answer = await get(ingest, path)
     assert (answer.status, answer.body) == (
         200,
@@ -126,7 +124,9 @@ async def test_a_lock_makes_it_unready_and_leaves_it_alive(ingest: Ingest) -> No
         hold(db)
 
 
-@pytest.mark.parametrize(("gate", "reason"), [("leaving", b"stopping\n"), ("disk_full", b"the disk is full\n")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("gate", "reason"), [("leaving", b"stopping\n"), ("disk_full", b"the disk is full\n")]
+)
 async def test_a_closed_gate_makes_it_unready(ingest: Ingest, gate: str, reason: bytes) -> None:
     setattr(ingest.front.gate, gate, True)
     answer = await get(ingest, "/readyz")
@@ -136,14 +136,12 @@ async def test_a_closed_gate_makes_it_unready(ingest: Ingest, gate: str, reason:
 
 async def test_wrong_signatures_never_make_it_unready(ingest: Ingest) -> None:
     for _ in range(20):
-        answer = await ingest.post(b"{}", headers=[("X-CIO-Timestamp", "1"), ("X-CIO-Signature", "0" * 64)])  # fmt: skip
+        answer = await ingest.post(b"{}", headers=signature(b"{}", key="another"))
         assert answer.status == 503
     assert (await get(ingest, "/readyz")).status == 200
 
 
 async def test_a_stopped_loop_is_told_by_liveness(start_ingest: StartIngest) -> None:
-    from streamer.web.public import make_public
-
     health = make_health(Probe(), Handwound(), [None])
     health.is_alive = lambda: False
     async with start_ingest(wrap=lambda _: make_public(health)) as ingest:
@@ -152,8 +150,6 @@ async def test_a_stopped_loop_is_told_by_liveness(start_ingest: StartIngest) -> 
 
 
 async def test_a_bug_in_a_page_is_503(start_ingest: StartIngest) -> None:
-    from streamer.web.public import make_public
-
     health = make_health(Probe(), Handwound(), [None])
     health.is_alive = lambda: bool(1 / 0)
     async with start_ingest(wrap=lambda _: make_public(health)) as ingest:
