@@ -25,10 +25,10 @@ pytestmark = pytest.mark.anyio
 DEADLINE_SECONDS = 0.4
 
 
-def assert_come_back(answer: Answer | None) -> None:
-    """The sender is asked to come again soon."""
+def assert_come_back(answer: Answer | None, reason: str = "not stored in time") -> None:
+    """The sender is asked to come again soon, and a person who looks is told why."""
     assert answer is not None, "the connection was closed without an answer"
-    assert answer.status == 503
+    assert (answer.status, answer.one("streamer-reason")) == (503, reason)
     assert answer.one("retry-after") == str(limits.RETRY_AFTER_SECONDS)
 
 
@@ -116,7 +116,7 @@ async def test_a_full_queue_refuses_at_once(
         kept = [answer for answer in answers if answer.status == 200]
         assert refused
         for answer in refused:
-            assert_come_back(answer)
+            assert_come_back(answer, "overloaded")
             assert not answer.closes
         assert len(ingest.bodies()) == len(kept) > 0
         assert ingest.alarmed("STR-107") == len(refused)
@@ -141,7 +141,7 @@ async def test_memory_for_bodies_that_are_still_coming_is_bounded(
         await first.send(call(body)[:-1])
         await eventually(lambda: ingest.front._budget._bytes > 200_000)
         await second.send(call(body)[:-1])
-        assert_come_back(await second.answer())
+        assert_come_back(await second.answer(), "overloaded")
         await first.send(body[-1:])
         answer = await first.answer()
         assert answer is not None
@@ -161,7 +161,7 @@ async def test_calls_that_cannot_be_genuine_take_no_memory(start_ingest: StartIn
 
 async def test_a_full_disk_is_answered_503_until_there_is_room(ingest: Ingest) -> None:
     ingest.front.gate.disk_full = True
-    assert_come_back(await ingest.post(event()))
+    assert_come_back(await ingest.post(event()), "disk full")
     assert ingest.is_empty()
     ingest.front.gate.disk_full = False
     assert (await ingest.post(event())).status == 200
@@ -185,12 +185,14 @@ class BrokenWriter(FailingWriter):
     error = ZeroDivisionError("a bug")
 
 
-@pytest.mark.parametrize("writer", [FailingWriter, BrokenWriter])
+@pytest.mark.parametrize(
+    ("writer", "reason"), [(FailingWriter, "store failing"), (BrokenWriter, "internal error")]
+)
 async def test_a_failing_store_and_a_bug_are_both_503(
-    start_ingest: StartIngest, writer: type[Writer]
+    start_ingest: StartIngest, writer: type[Writer], reason: str
 ) -> None:
     async with start_ingest(writer=writer) as ingest:
-        assert_come_back(await ingest.post(event()))
+        assert_come_back(await ingest.post(event()), reason)
         assert ingest.is_empty()
         assert ingest.front.tally.of("customerio").refused == 1
 
@@ -198,7 +200,7 @@ async def test_a_failing_store_and_a_bug_are_both_503(
 async def test_a_writer_that_has_ended_is_503(ingest: Ingest) -> None:
     ingest.writer.stop()
     await ingest.settled()
-    assert_come_back(await ingest.post(event()))
+    assert_come_back(await ingest.post(event()), "store failing")
 
 
 async def test_a_row_that_breaks_the_commit_does_not_hurt_its_neighbours(ingest: Ingest) -> None:
