@@ -41,6 +41,10 @@ from streamer.core.limits import (
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
+FAREWELL_SECONDS = 1.0
+"""How long a cancelled request may take to say so; a sender that reads nothing would take for
+ever."""
+
 NEWCOMER_SECONDS = 0.5
 """How long connections that were accepted last have to send their request, when the server stops:
 some round trips. Without it some senders met a closed connection in a restart."""
@@ -61,6 +65,19 @@ class PlainProtocol(H11Protocol):
                 http_version=request.http_version,
             )
         await super()._create_stream(request)
+
+    async def _maybe_recycle(self) -> None:
+        """End a stream whose application has answered, and let go whoever still brings it a body.
+
+        Both the reader of the connection and Hypercorn's own farewell to the application wait for
+        room in a queue that nobody empties any more.
+        """
+        bring: Any = getattr(self.stream, "app_put", None)
+        if bring is not None:
+            queue: asyncio.Queue[object] = bring.__self__
+            while not queue.empty():
+                queue.get_nowait()
+        await super()._maybe_recycle()
 
 
 hypercorn.protocol.H11Protocol = PlainProtocol  # type: ignore[attr-defined]  # not exported
@@ -108,7 +125,7 @@ class Connections:
         await self._context.terminated.set()
         await self._wait(graceful_seconds)
         self.cancel()
-        await self._wait(None)
+        await self._wait(FAREWELL_SECONDS)
 
     def cancel(self) -> None:
         """Give up whatever is left."""

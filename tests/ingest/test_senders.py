@@ -220,3 +220,44 @@ async def test_a_request_that_is_cut_off_at_the_end_is_503(start_ingest: StartIn
     await sender_context.__aexit__(None, None, None)
     assert answers[0] is not None
     assert answers[0].status == 503
+
+
+async def test_a_large_body_to_a_wrong_place_leaves_no_connection_behind(ingest: Ingest) -> None:
+    """The framework answers without reading; whatever it left unread must not be kept for ever."""
+    assert (await ingest.post(event())).status == 200
+    before = len(asyncio.all_tasks())
+    for path in ("/nothing", "/livez"):
+        async with connect(ingest.address) as sender:
+            with contextlib.suppress(ConnectionError):
+                await sender.send(call(b"x" * 3_000_000, path=path))
+                answer = await sender.answer()
+                assert answer is None or answer.status in {404, 405, 413}
+    await eventually(lambda: len(asyncio.all_tasks()) <= before)
+
+
+async def test_a_flood_that_never_ends_leaves_no_connection_behind(
+    start_ingest: StartIngest,
+) -> None:
+    """Chunks of one byte come faster than they are taken; all that waits is let go at the end."""
+    async with start_ingest(deadline_seconds=0.2) as ingest:
+        assert (await ingest.post(event())).status == 200
+        before = len(asyncio.all_tasks())
+        async with connect(ingest.address) as sender:
+            await sender.send(chunked_head(signature(b"")))
+            with contextlib.suppress(ConnectionError):
+                flooding = asyncio.create_task(flood(sender))
+                answer = await sender.answer()
+                assert answer is not None
+                assert answer.status == 503
+                await sender.rest()
+            flooding.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await flooding
+        await eventually(lambda: len(asyncio.all_tasks()) <= before)
+
+
+async def flood(sender: Sender) -> None:
+    """Write tiny chunks for ever."""
+    while True:
+        await sender.send(chunk(b"x") * 5_000)
+        await asyncio.sleep(0)
