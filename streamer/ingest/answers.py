@@ -29,7 +29,9 @@ class Answer(msgspec.Struct, frozen=True):
     start_and_close: dict[str, Any]
 
 
-def _answer(status: int, reason: str, *further: tuple[bytes, bytes]) -> Answer:
+def _answer(
+    status: int, reason: str, *further: tuple[bytes, bytes], may_go_on: bool = True
+) -> Answer:
     headers: Headers = [(b"content-length", b"0"), *further]
     if reason:
         headers.append((b"streamer-reason", reason.encode()))
@@ -37,9 +39,13 @@ def _answer(status: int, reason: str, *further: tuple[bytes, bytes]) -> Answer:
     return Answer(
         status,
         reason,
-        {"type": "http.response.start", "status": status, "headers": headers},
-        {"type": "http.response.start", "status": status, "headers": closing},
+        _start(status, headers if may_go_on else closing),
+        _start(status, closing),
     )
+
+
+def _start(status: int, headers: Headers) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 def _come_back(reason: str) -> Answer:
@@ -55,13 +61,15 @@ STORE_FAILING = _come_back("store failing")
 BAD_SIGNATURE = _come_back("signature wrong")
 TOO_OLD = _come_back("signed too long ago")
 INTERNAL = _come_back("internal error")
+STOPPING = _come_back("stopping")
 
 SIGNATURE_MISSING = _answer(401, "signature missing or malformed")
 SIGNATURE_REFUSED = _answer(401, "signature wrong")
 NO_SUCH_SOURCE = _answer(404, "no such source")
 POST_ONLY = _answer(405, "POST only", (b"allow", b"POST"))
 
-BAD_FRAMING = _answer(400, "conflicting framing")
-NO_EXPECTATIONS = _answer(417, "Expect is not supported")
-HEADERS_TOO_LARGE = _answer(431, "headers too large")
-HTTP_1_ONLY = _answer(505, "HTTP/1.1 only")
+# Whoever sends these may mean another end of the request than we do, so the connection ends too.
+BAD_FRAMING = _answer(400, "conflicting framing", may_go_on=False)
+HTTP_1_ONLY = _answer(400, "HTTP/1.1 only", may_go_on=False)
+NO_EXPECTATIONS = _answer(417, "Expect is not supported", may_go_on=False)
+HEADERS_TOO_LARGE = _answer(431, "headers too large", may_go_on=False)

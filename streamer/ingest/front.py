@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
@@ -19,7 +20,7 @@ from streamer.core import alarms, customerio
 from streamer.core.alarms import Alarm
 from streamer.core.errors import StoreError
 from streamer.core.event import Event
-from streamer.core.limits import LINGER_SECONDS
+from streamer.core.limits import BODY_BYTES_HARD_MAX, LINGER_SECONDS
 from streamer.core.signature import Running
 from streamer.ingest import answers
 from streamer.ingest.answers import Answer
@@ -91,6 +92,8 @@ class Front:
         self._board = board
         self._deadline_seconds = deadline_seconds
         self._budget = Budget(body_memory_bytes_max)
+        # A body that could never be held whole is cut; refused, it would come again for a week.
+        self._body_bytes_max = min(BODY_BYTES_HARD_MAX, body_memory_bytes_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope; never raises for a request."""
@@ -103,19 +106,28 @@ class Front:
             await self._inner(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"].startswith(PREFIX):
+        path = scope["path"]
+        if not path.startswith(PREFIX) and scope["http_version"].startswith("1"):
             await self._serve_inner(scope, receive, send)
             return
         headers = read_headers(scope["headers"], scope["http_version"])
-        source = self.sources.get(scope["path"][len(PREFIX) :])
-        running = None
-        if source is not None and headers.signature and headers.timestamp and not headers.doubled:
-            running = source.verifier.start(headers.timestamp, headers.signature)
-        reader = BodyReader(receive, self._budget, running)
+        source = self.sources.get(path[len(PREFIX) :])
+        running = _start_check(source, headers)
+        refusal = _refuse_unread(scope["method"], source, headers, running)
+        reader = BodyReader(receive, self._budget, running, bytes_max=self._body_bytes_max)
         try:
-            answer = await self._decide(scope["method"], source, headers, reader, running)
+            if refusal is not None:
+                answer = await self._refuse(refusal, reader)
+            else:
+                assert source is not None
+                assert running is not None
+                answer = await self._decide(source, headers, running, reader)
         except Disconnected:
             return
+        except asyncio.CancelledError:  # the server ends and waits no longer: it would answer 500
+            await send(answers.STOPPING.start_and_close)
+            await send(_EMPTY_BODY)
+            raise
         except Exception as error:  # any other answer than a 503 would cost an hour
             _log.error("ingest.failed", raised=where(error))
             answer = answers.INTERNAL
@@ -125,49 +137,34 @@ class Front:
             self.tally.of(source.name).refused += 1
         await self._reply(answer, reader, send)
 
+    async def _refuse(self, refusal: Answer, reader: BodyReader) -> Answer:
+        """Let a sender that cannot be genuine finish, and keep nothing of what it sends."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._deadline_seconds):
+                await reader.discard()
+        return refusal
+
     async def _decide(
-        self,
-        method: str,
-        source: Source | None,
-        headers: CallHeaders,
-        reader: BodyReader,
-        running: Running | None,
+        self, source: Source, headers: CallHeaders, running: Running, reader: BodyReader
     ) -> Answer:
         received_at = self._clock.now()
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 body = await reader.read()
-                refusal = self._refuse(method, source, headers, running, received_at)
+                refusal = self._verify(source, headers, running, received_at)
                 if refusal is not None:
                     return refusal
-                assert source is not None
-                arrival = self._arrival(source, headers, body, received_at)
-                return await self._keep(source, arrival)
+                return await self._keep(source, self._arrival(source, headers, body, received_at))
         except TimeoutError:
-            if source is None:
-                return answers.NO_SUCH_SOURCE
             self._board.note(alarms.LATE_ANSWER, source.name, "a call was not stored in time")
             return answers.TOO_LATE
         except Overloaded:
             return self._overloaded(source)
 
-    def _refuse(
-        self,
-        method: str,
-        source: Source | None,
-        headers: CallHeaders,
-        running: Running | None,
-        received_at: int,
+    def _verify(
+        self, source: Source, headers: CallHeaders, running: Running, received_at: int
     ) -> Answer | None:
         """Say what is wrong with a call whose body was read, or None if it is genuine."""
-        if headers.refusal is not None:
-            return headers.refusal
-        if source is None:
-            return answers.NO_SUCH_SOURCE
-        if method != "POST":
-            return answers.POST_ONLY
-        if running is None:
-            return answers.SIGNATURE_MISSING
         if not running.matches():
             self.tally.of(source.name).bad_signatures += 1
             self._board.note(
@@ -244,9 +241,10 @@ class Front:
             self._board.note(alarms.QUARANTINED, source.name, "see `streamer quarantine list`")
         return answers.KEPT
 
-    def _overloaded(self, source: Source | None) -> Answer:
-        subject = source.name if source is not None else ""
-        self._board.note(alarms.OVERLOADED, subject, "calls come faster than they can be stored")
+    def _overloaded(self, source: Source) -> Answer:
+        self._board.note(
+            alarms.OVERLOADED, source.name, "calls come faster than they can be stored"
+        )
         return answers.OVERLOADED
 
     async def _reply(self, answer: Answer, reader: BodyReader, send: Send) -> None:
@@ -257,11 +255,9 @@ class Front:
             return
         await send(answer.start_and_close)
         await send(_BODY_TO_COME)
-        try:
+        with suppress(TimeoutError, Disconnected):
             async with asyncio.timeout(LINGER_SECONDS):
                 await reader.discard()
-        except TimeoutError:
-            pass
         await send(_EMPTY_BODY)
 
     async def _serve_inner(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -286,3 +282,23 @@ class Front:
             if not begun:
                 await send(answers.INTERNAL.start_and_close)
                 await send(_EMPTY_BODY)
+
+
+def _start_check(source: Source | None, headers: CallHeaders) -> Running | None:
+    """Begin to check the signature; None if there is none that could be checked."""
+    if source is None or headers.signature is None or headers.timestamp is None or headers.doubled:
+        return None
+    return source.verifier.start(headers.timestamp, headers.signature)
+
+
+def _refuse_unread(
+    method: str, source: Source | None, headers: CallHeaders, running: Running | None
+) -> Answer | None:
+    """Say what is wrong with a call by its head alone; None if it may be genuine."""
+    if headers.refusal is not None:
+        return headers.refusal
+    if source is None:
+        return answers.NO_SUCH_SOURCE
+    if method != "POST":
+        return answers.POST_ONLY
+    return answers.SIGNATURE_MISSING if running is None else None

@@ -13,11 +13,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from streamer.core.limits import BODY_BYTES_HARD_MAX, HEADER_BYTES_MAX, TRUNCATED_COPY_BYTES
+from streamer.core.limits import HEADER_BYTES_MAX, TRUNCATED_COPY_BYTES
 from streamer.ingest import answers
 from streamer.ingest.answers import Answer
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+_NOT_ENCODED = frozenset({b"", b"identity"})
 
 
 class Disconnected(Exception):
@@ -64,8 +67,9 @@ def read_headers(headers: Sequence[tuple[bytes, bytes]], http_version: str) -> C
             lengths += 1
         elif name == b"transfer-encoding":
             encodings += 1
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            found.content_encoding = value
+        elif name == b"content-encoding":
+            if value.lower() not in _NOT_ENCODED:
+                found.content_encoding = value
         elif name == b"expect":
             found.refusal = answers.NO_EXPECTATIONS
     if lengths + encodings > 1:
@@ -106,13 +110,19 @@ class Budget:
 
 
 class BodyReader:
-    """Reads one body, feeding ``hash`` with every piece of it."""
+    """Reads one body, feeding ``running_hash`` with every piece of it.
 
-    def __init__(self, receive: Receive, budget: Budget, running_hash: Hash | None) -> None:
+    Of a body above ``bytes_max`` only the beginning is kept.
+    """
+
+    def __init__(
+        self, receive: Receive, budget: Budget, running_hash: Hash | None, *, bytes_max: int
+    ) -> None:
         self.complete = False
         self._receive = receive
         self._budget = budget
         self._hash = running_hash
+        self._bytes_max = bytes_max
         self._chunks: list[bytes] = []
         self._claimed = 0
         self._length = 0
@@ -121,13 +131,9 @@ class BodyReader:
     async def read(self) -> Body:
         """Read to the end; raises `Disconnected` or `Overloaded`."""
         while not self.complete:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            chunk = message.get("body", b"")
+            chunk = await self._next()
             if chunk:
                 self._take(chunk)
-            self.complete = not message.get("more_body", False)
         if self._digest is not None:
             kept = b"".join(self._chunks)
             return Body(kept, self._length, self._digest.digest())
@@ -135,17 +141,22 @@ class BodyReader:
         return Body(chunks[0] if len(chunks) == 1 else b"".join(chunks), self._length)
 
     async def discard(self) -> None:
-        """Read on and keep nothing, so that the sender can finish."""
+        """Read on and keep nothing, so that the sender can finish; raises `Disconnected`."""
         while not self.complete:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                return
-            self.complete = not message.get("more_body", False)
+            await self._next()
 
     def close(self) -> None:
         """Return the memory."""
         self._budget.give_back(self._claimed)
         self._claimed = 0
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        self.complete = not message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        return chunk
 
     def _take(self, chunk: bytes) -> None:
         self._length += len(chunk)
@@ -153,7 +164,7 @@ class BodyReader:
             self._hash.update(chunk)
         if self._digest is not None:
             self._digest.update(chunk)
-        elif self._length > BODY_BYTES_HARD_MAX:
+        elif self._length > self._bytes_max:
             self._begin_truncating(chunk)
         else:
             self._budget.take(len(chunk))
@@ -162,9 +173,10 @@ class BodyReader:
 
     def _begin_truncating(self, chunk: bytes) -> None:
         """Keep the beginning and a digest of what is too large to be kept."""
-        whole = b"".join(self._chunks)
+        whole = b"".join([*self._chunks, chunk])
         self._digest = hashlib.sha256(whole)
-        self._digest.update(chunk)
-        self._chunks = [whole[:TRUNCATED_COPY_BYTES]]
-        self._budget.give_back(self._claimed - TRUNCATED_COPY_BYTES)
-        self._claimed = TRUNCATED_COPY_BYTES
+        beginning = whole[:TRUNCATED_COPY_BYTES]
+        self._chunks = [beginning]
+        self._budget.give_back(self._claimed)
+        self._claimed = len(beginning)
+        self._budget.take(self._claimed)

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from streamer.store.status import Status
 from streamer.web.health import Health, health_routes
 from streamer.web.metrics import CONTENT_TYPE, ProcessFigures, render
+from streamer.web.refusals import allow_of, make_bare, status_of
 
 _OPEN_PATHS = frozenset({"/livez", "/readyz"})
 
@@ -30,7 +31,7 @@ def make_admin(
     read_figures: Callable[[], ProcessFigures],
 ) -> Quart:
     """Make the admin application."""
-    app = Quart("streamer.admin")
+    app = make_bare("streamer.admin")
     app.register_blueprint(health_routes(health))
     expected = f"Bearer {token}".encode()
 
@@ -58,7 +59,9 @@ def make_admin(
 
     @app.errorhandler(HTTPException)
     async def refuse(error: HTTPException) -> Response:
-        return _problem(error.code or 503, error.name)
+        answer = _problem(status_of(error), error.name)
+        answer.headers.update(allow_of(error))
+        return answer
 
     return app
 

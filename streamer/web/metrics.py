@@ -1,7 +1,7 @@
 """The metrics page, made from the same look at the state that ``status`` shows.
 
 Counters live in database rows, so they survive a restart and mean the same as
-what ``sqlite3`` shows. Each name is a contract; `METRICS` is the reference.
+what ``sqlite3`` shows. Each name is a contract, listed in ``tests/web/test_metrics.py``.
 """
 
 from __future__ import annotations

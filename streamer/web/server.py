@@ -1,8 +1,11 @@
 """The HTTP server: the one module that knows Hypercorn.
 
-What it serves is plain ASGI and would run under any other server. Hypercorn
-runs as a task of ours and is told when to stop; it is never run by its own
-command, which starts a child process even for one worker.
+What it serves is plain ASGI and would run under any other server. Hypercorn's
+connections are used, and its own `serve` is not, for two reasons. It closes
+connections that it has just accepted when it is told to stop, without an
+answer; here nothing new is accepted any more and those that came are heard
+first. And it keeps a connection that the sender has closed until the
+keep-alive time is over, which costs a descriptor for each.
 
 Only HTTP/1.1 is spoken. Hypercorn switches to HTTP/2 on a plaintext preface or
 an ``Upgrade: h2c`` header, before any application is asked, and to WebSocket on
@@ -13,6 +16,7 @@ as HTTP allows, and the request is served as what it otherwise is.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -21,8 +25,11 @@ from typing import Any
 
 import h11
 import hypercorn.protocol
-from hypercorn.asyncio import serve
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Event, Updated
 from hypercorn.protocol.h11 import H11Protocol
 
 from streamer.core.limits import (
@@ -33,6 +40,14 @@ from streamer.core.limits import (
 )
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+FAREWELL_SECONDS = 1.0
+"""How long a cancelled request may take to say so; a sender that reads nothing would take for
+ever."""
+
+NEWCOMER_SECONDS = 0.5
+"""How long connections that were accepted last have to send their request, when the server stops:
+some round trips. Without it some senders met a closed connection in a restart."""
 
 
 class PlainProtocol(H11Protocol):
@@ -51,33 +66,109 @@ class PlainProtocol(H11Protocol):
             )
         await super()._create_stream(request)
 
+    async def _maybe_recycle(self) -> None:
+        """End a stream whose application has answered, and let go whoever still brings it a body.
+
+        Both the reader of the connection and Hypercorn's own farewell to the application wait for
+        room in a queue that nobody empties any more.
+        """
+        bring: Any = getattr(self.stream, "app_put", None)
+        if bring is not None:
+            queue: asyncio.Queue[object] = bring.__self__
+            while not queue.empty():
+                queue.get_nowait()
+        await super()._maybe_recycle()
+
 
 hypercorn.protocol.H11Protocol = PlainProtocol  # type: ignore[attr-defined]  # not exported
+
+
+class Connection(TCPServer):
+    """One connection, which ends when the sender has ended it and has its answers."""
+
+    _ended = False
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        self._ended = True
+        await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        """Pass on what the protocol wants done, but await nothing from a sender that is gone."""
+        if not (self._ended and isinstance(event, Updated)):
+            await super().protocol_send(event)
+
+
+class Connections:
+    """All connections of one listener."""
+
+    def __init__(self, application: Application, config: Config) -> None:
+        self._application = ASGIWrapper(application)
+        self._config = config
+        self._context = WorkerContext(None)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection to its end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        loop = asyncio.get_running_loop()
+        await Connection(
+            self._application, loop, self._config, self._context, {}, reader, writer
+        ).run()
+
+    async def end(self, graceful_seconds: float) -> None:
+        """Close each connection once it is idle; cancel what takes longer than it may."""
+        await self._wait(NEWCOMER_SECONDS)
+        await self._context.terminated.set()
+        await self._wait(graceful_seconds)
+        self.cancel()
+        await self._wait(FAREWELL_SECONDS)
+
+    def cancel(self) -> None:
+        """Give up whatever is left."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _wait(self, seconds: float | None) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
 
 
 async def run_server(
     application: Application,
     listener: socket.socket,
     *,
-    stop: Callable[[], Awaitable[None]],
+    stop: Callable[[], Awaitable[object]],
     graceful_seconds: float,
 ) -> None:
     """Serve ``application`` on a bound socket until ``stop`` returns.
 
     Requests under way then have ``graceful_seconds`` to end. The listener
-    itself stays open: its owner closes it, or its service manager keeps it.
+    itself stays open: its owner closes it, or its service manager keeps it,
+    with those who wait there to be accepted.
     """
+    connections = Connections(application, _make_config())
+    own = socket.socket(fileno=os.dup(listener.fileno()))  # asyncio closes the one it is given
+    server = await asyncio.start_server(connections.serve, sock=own, backlog=LISTEN_BACKLOG)
+    try:
+        await stop()
+        server.close()
+        await connections.end(graceful_seconds)
+    finally:
+        server.close()
+        connections.cancel()
+
+
+def _make_config() -> Config:
     config = Config()
-    # Hypercorn closes the descriptor that it is given.
-    config.bind = [f"fd://{os.dup(listener.fileno())}"]
-    config.backlog = LISTEN_BACKLOG
     config.include_server_header = False
     config.h11_max_incomplete_size = HEADER_BYTES_MAX
     config.keep_alive_timeout = KEEP_ALIVE_SECONDS
     config.keep_alive_max_requests = CONNECTION_REQUESTS_MAX
-    config.graceful_timeout = graceful_seconds
-    config.shutdown_timeout = graceful_seconds
     log = logging.getLogger("streamer.server")
-    log.setLevel(logging.WARNING)  # "Running on" with a descriptor's number tells nobody anything
+    log.setLevel(logging.WARNING)
     config.errorlog = log
-    await serve(application, config, shutdown_trigger=stop, mode="asgi")
+    return config

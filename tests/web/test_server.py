@@ -1,0 +1,139 @@
+"""The server itself: what it writes at once, and whom it still hears when it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamer.web import server
+from streamer.web.server import run_server
+from tests.ingest.harness import eventually, listen
+from tests.support.raw_http import Address, connect, head
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = head([], "GET", "/")
+Message = dict[str, Any]
+
+
+class Running:
+    """A server with an application that waits until it is let go."""
+
+    def __init__(self, listener: socket.socket, address: Address) -> None:
+        self.listener = listener
+        self.address = address
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.stop = asyncio.Event()
+        self.begun = 0
+        self.task = asyncio.create_task(
+            run_server(self._serve, listener, stop=self.stop.wait, graceful_seconds=0.5)
+        )
+
+    async def _serve(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        self.begun += 1
+        await receive()
+        await self.go_on.wait()
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ended(self) -> None:
+        """Wait for the server's end."""
+        async with asyncio.timeout(10):
+            await self.task
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    """A server on loopback."""
+    listener, address = listen(tmp_path)
+    found = Running(listener, address)
+    yield found
+    found.go_on.set()
+    found.stop.set()
+    await found.ended()
+    listener.close()
+
+
+async def test_an_answer_is_one_write(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    real = asyncio.StreamWriter.write
+
+    def write(self: asyncio.StreamWriter, data: bytes) -> None:
+        if data.startswith(b"HTTP/1.1 200") or (written and data and data != REQUEST):
+            written.append(bytes(data))
+        real(self, data)
+
+    async with connect(running.address) as sender:
+        monkeypatch.setattr(asyncio.StreamWriter, "write", write)
+        await sender.ask(REQUEST)
+    assert len(written) == 1
+    assert written[0].endswith(b"\r\n\r\n")
+
+
+async def test_a_connection_that_was_just_accepted_is_heard_before_the_end(
+    running: Running,
+) -> None:
+    async with connect(running.address) as sender:
+        await sender.ask(REQUEST)  # accepted, certainly
+        running.stop.set()
+        async with asyncio.timeout(server.NEWCOMER_SECONDS / 2):
+            assert (await sender.ask(REQUEST)).status == 200
+        await running.ended()
+
+
+async def test_a_sender_that_comes_after_the_end_waits_for_the_next_process(
+    running: Running,
+) -> None:
+    running.stop.set()
+    await running.ended()
+    async with connect(running.address) as sender:
+        await sender.send(REQUEST)
+        following = Running(running.listener, running.address)
+        answer = await sender.answer()
+        assert answer is not None
+        assert answer.status == 200
+        following.stop.set()
+        await following.ended()
+
+
+async def test_a_request_under_way_is_answered_before_the_end(running: Running) -> None:
+    running.go_on.clear()
+    async with connect(running.address) as sender:
+        await sender.send(REQUEST)
+        await eventually(lambda: running.begun == 1)
+        running.stop.set()
+        await asyncio.sleep(0)
+        running.go_on.set()
+        answer = await sender.answer()
+        assert answer is not None
+        assert answer.status == 200
+    await running.ended()
+
+
+async def test_a_request_that_never_ends_does_not_keep_the_server(running: Running) -> None:
+    running.go_on.clear()
+    async with connect(running.address) as sender:
+        await sender.send(REQUEST)
+        await eventually(lambda: running.begun == 1)
+        running.stop.set()
+        await running.ended()
+
+
+async def test_an_idle_connection_does_not_keep_the_server(running: Running) -> None:
+    async with connect(running.address) as sender:
+        await sender.ask(REQUEST)
+        running.stop.set()
+        assert await sender.rest() == b""
+        await running.ended()
