@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
@@ -92,9 +92,12 @@ class Installation:
         """Return the settings of a file destination."""
         return f'[destinations.{name}]\nkind = "file"\ndirectory = "{self.directory / name}"\n'
 
-    def start(self, **environment: str) -> Process:
-        """Start ``streamer serve`` behind the listening socket."""
-        process = Process(self, ["serve"], environment, listener=self.listener)
+    def start(self, *under: str, **environment: str) -> Process:
+        """Start ``streamer serve`` behind the listening socket, ``under`` another program if any.
+
+        That program must leave the process its number, as ``strace -D`` does.
+        """
+        process = Process(self, under, environment)
         self.processes.append(process)
         return process
 
@@ -150,24 +153,16 @@ class Process:
     """One process of an installation."""
 
     def __init__(
-        self,
-        installation: Installation,
-        arguments: list[str],
-        environment: dict[str, str],
-        *,
-        listener: socket.socket | None,
+        self, installation: Installation, under: Sequence[str], environment: Mapping[str, str]
     ) -> None:
         self._installation = installation
-        command = [sys.executable, "-m", "streamer", *arguments]
-        command += ["--config", str(installation.config_file)]
-        inherited = {}
-        if listener is not None:
-            command = ["/bin/sh", "-c", _HAND_OVER, "streamer", *command]
-            inherited = {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "ingest"}
+        command = ["/bin/sh", "-c", _HAND_OVER, "streamer", *under, sys.executable]
+        command += ["-m", "streamer", "serve", "--config", str(installation.config_file)]
+        inherited = {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "ingest"}
         with installation.log_file.open("ab") as log:
             self.popen = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL if listener is None else listener.fileno(),
+                stdin=installation.listener.fileno(),
                 stdout=log,
                 stderr=log,
                 env={**installation.environment, **inherited, **environment},

@@ -282,7 +282,7 @@ def _change(path: Path, old: str, new: str) -> None:
 SYNCS = """
 import sys, anyio
 from pathlib import Path
-from tests.system.promises import Rig
+from tests.system.rig import Rig
 
 async def main():
     async with Rig(Path(sys.argv[1])) as rig:

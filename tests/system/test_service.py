@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import KEY, Installation, Process, eventually
+from tests.support.processes import KEY, Installation, Process, ask, eventually
 from tests.support.recording_destination import RecordingDestination, always
 from tests.support.serial_sender import SerialSender
 from tests.support.traffic import plan
@@ -123,46 +124,57 @@ class TestStarting:
         assert [line["id"] for line in installation.archived()] == ["event-1"]
 
 
-class TestStopping:
-    def test_a_signal_twice_does_not_cut_calls_off(
+class TestFailing:
+    def test_below_the_floor_calls_are_refused_until_there_is_room_again(
+        self, installation: Installation, sender: SerialSender
+    ) -> None:
+        good = installation.config_file.read_text()
+        installation.config_file.write_text(
+            good.replace("ingest_floor_bytes = 1", f"ingest_floor_bytes = {2**50}")
+        )
+        process = installation.start()
+        eventually(lambda: sender.once(body(1)) == "status 503", "the disk is looked at")
+        assert ask(installation.port, "/readyz")[0] == 503
+        assert ask(installation.port, "/livez")[0] == 200
+        installation.config_file.write_text(good)
+        process.signal(signal.SIGHUP)
+        eventually(lambda: sender.once(body(1)) is None, "calls are taken again")
+        assert process.stop() == 0
+
+    @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+    def test_a_failing_disk_costs_backoffs_and_loses_nothing(
+        self, installation: Installation, sender: SerialSender
+    ) -> None:
+        installation.configure()  # no destination: every sync is the database's
+        inject = "inject=fsync,fdatasync:error=EIO:when=30..31"
+        trace = ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", inject)
+        process = installation.start(*trace, "-e", "trace=fsync,fdatasync")
+        if process.popen.poll() or "ptrace" in installation.log():
+            pytest.skip("tracing is not allowed here")
+        for number in range(60):
+            sender.send(number, body(number))
+        assert process.stop() == 0
+        assert [failure.reason for failure in sender.failures] == ["status 503"] * 2
+        stored = installation.query("SELECT event_id FROM outbox ORDER BY position")
+        assert stored == [(f"event-{number}",) for number in range(60)]
+        assert installation.value("PRAGMA integrity_check") == "ok"
+
+    def test_a_foreign_transaction_costs_a_backoff_and_no_hour(
         self, installation: Installation, sender: SerialSender
     ) -> None:
         process = installation.start()
         sender.send(1, body(1))
-        process.signal(signal.SIGTERM)
-        process.signal(signal.SIGTERM)
+        shell = sqlite3.connect(installation.database, isolation_level=None)
+        shell.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        assert sender.once(body(2)) == "status 503"
+        assert time.monotonic() - began < 4.0
+        shell.execute("ROLLBACK")
+        shell.close()
         sender.send(2, body(2))
-        assert process.wait() == 0
-        assert not sender.failures
-
-    def test_an_interrupt_twice_ends_it_at_once(self, installation: Installation) -> None:
-        installation.configure(server="graceful_seconds = 30")
-        installation.config_file.write_text(
-            installation.config_file.read_text().replace(
-                "lame_duck_seconds = 0.3", "lame_duck_seconds = 10"
-            )
-        )
-        process = installation.start()
-        process.wait_ready()
-        process.signal(signal.SIGINT)
-        eventually(lambda: "service.leaving" in installation.log(), "it begins to leave")
-        process.signal(signal.SIGINT)
-        assert process.wait(5) == -signal.SIGINT
-        assert "Traceback" not in installation.log()
-
-    def test_a_destination_that_hangs_does_not_keep_it_from_stopping(
-        self, installation: Installation, sender: SerialSender
-    ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as silent:
-            url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-            installation.configure(http_destination(url), server="graceful_seconds = 0.5")
-            process = installation.start()
-            sender.send(1, body(1))
-            silent.settimeout(10)
-            connection, _ = silent.accept()
-            with connection:
-                assert process.stop() == 0
-        assert installation.value("SELECT position FROM cursors") == 0
+        eventually(lambda: len(installation.archived()) == 2, "both are archived")
+        assert process.stop() == 0
+        assert not sender.hours_earned
 
     def test_what_a_drain_dies_of_ends_the_process(
         self, installation: Installation, sender: SerialSender
