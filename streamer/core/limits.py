@@ -228,6 +228,10 @@ KEEP_ALIVE_SECONDS = 75
 """An idle connection is kept longer than any common proxy keeps it, so that the proxy is the one
 to close it: the other way round a request meets a closed connection now and then."""
 
+FAREWELL_SECONDS = 1.0
+"""How long a stopping server waits on connections that say nothing: a call that was on its way
+when the listener closed is there by then, and is answered."""
+
 CONNECTION_REQUESTS_MAX = 1_000_000
 """Requests on one connection before it is closed: practically never, since each closing may hit a
 request on its way."""

@@ -9,10 +9,16 @@ an ``Upgrade: h2c`` header, before any application is asked, and to WebSocket on
 an upgrade; each brings its own attacks and none is of use here. Its protocol
 class is therefore replaced by one that never switches: an upgrade is ignored,
 as HTTP allows, and the request is served as what it otherwise is.
+
+When it stops, Hypercorn closes at once each connection that has no request
+under way, also one that it has just taken and whose call is on the wire. To a
+sender that is a connection reset, which costs an hour. Its connection class is
+therefore replaced by one that waits for such a call a moment longer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -20,19 +26,50 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import h11
+import hypercorn.asyncio.run
 import hypercorn.protocol
 from hypercorn.asyncio import serve
+from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 from hypercorn.protocol.h11 import H11Protocol
 
 from streamer.core.limits import (
     CONNECTION_REQUESTS_MAX,
+    FAREWELL_SECONDS,
     HEADER_BYTES_MAX,
     KEEP_ALIVE_SECONDS,
     LISTEN_BACKLOG,
 )
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+_serving: set[asyncio.Task[None]] = set()
+"""The tasks of all connections. Hypercorn's own list misses those taken just before it stops."""
+
+
+class PatientServer(TCPServer):
+    """A connection that is let go only when no call can be on its way through it any more."""
+
+    async def run(self) -> None:
+        """Serve the connection to its end."""
+        task = asyncio.current_task()
+        assert task is not None
+        _serving.add(task)
+        try:
+            await super().run()
+        finally:
+            _serving.discard(task)
+
+    async def _idle_timeout(self) -> None:
+        """Close a connection without a request when it is time, or some time after the stop."""
+        try:
+            await asyncio.wait_for(self.context.terminated.wait(), self.config.keep_alive_timeout)
+        except TimeoutError:
+            pass
+        else:
+            await asyncio.sleep(FAREWELL_SECONDS)
+        await asyncio.shield(self._initiate_server_close())
 
 
 class PlainProtocol(H11Protocol):
@@ -52,6 +89,7 @@ class PlainProtocol(H11Protocol):
         await super()._create_stream(request)
 
 
+hypercorn.asyncio.run.TCPServer = PatientServer  # type: ignore[attr-defined]  # not exported
 hypercorn.protocol.H11Protocol = PlainProtocol  # type: ignore[attr-defined]  # not exported
 
 
@@ -81,3 +119,5 @@ async def run_server(
     log.setLevel(logging.WARNING)  # "Running on" with a descriptor's number tells nobody anything
     config.errorlog = log
     await serve(application, config, shutdown_trigger=stop, mode="asgi")
+    if _serving:
+        await asyncio.wait(_serving, timeout=graceful_seconds)
