@@ -26,6 +26,7 @@ REPOSITORY = Path(__file__).parents[2]
 KEY = b"key-of-the-tests"
 READY_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.02
+LAME_DUCK_SECONDS = 0.3
 
 # The listener comes as standard input, whose number is known, and goes on as the first
 # descriptor after the standard ones.
@@ -82,7 +83,7 @@ class Installation:
         keys = f'signing_keys = [{{ file = "{self.directory}/key" }}]'
         self.config_file.write_text(
             f'data_dir = "{self.data_dir}"\n'
-            f"[server]\nlame_duck_seconds = 0.3\n{server}\n"
+            f"[server]\nlame_duck_seconds = {LAME_DUCK_SECONDS}\n{server}\n"
             f'[admin]\nbind = "unix:{self.directory}/admin.sock"\n'
             "[outbox]\ningest_floor_bytes = 1\ndrain_floor_bytes = 0\n"
             f'[sources.customerio]\nkind = "customerio"\n{sources or keys}\n{destinations}\n'

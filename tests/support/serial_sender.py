@@ -100,6 +100,10 @@ class SerialSender:
         reason, _ = self._try(-1, body, key)
         return reason
 
+    def connect(self) -> None:
+        """Connect without a call, which then finds the connection there."""
+        self._connect(time.monotonic() + TIMEOUT_SECONDS)
+
     def close(self) -> None:
         """Close the kept connection."""
         if self._connection is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from streamer.core.signature import sign
-from tests.support.processes import KEY, Installation, Manager, eventually
+from tests.support.processes import KEY, LAME_DUCK_SECONDS, Installation, Manager, eventually
 from tests.support.serial_sender import SerialSender
 
 
@@ -152,3 +152,26 @@ def test_eight_senders_with_new_connections_go_through_five_stops(
     assert [one for sender in senders for one in sender.hours_earned] == []
     assert set(manager.exit_codes) == {0}
     assert {row[0] for row in installation.query("SELECT event_id FROM outbox")} == acknowledged
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new", "kept"])
+def test_a_call_on_its_way_when_the_listener_closes_is_answered(
+    installation: Installation, *, used: bool
+) -> None:
+    process = installation.start()
+    process.wait_ready()
+    sender = SerialSender(installation.url, KEY)
+    if used:
+        sender.send(1, body(1))
+    else:
+        sender.connect()
+    process.signal(signal.SIGTERM)
+    eventually(lambda: "service.leaving" in installation.log(), "it leaves")
+    left_at = time.monotonic()
+    # Just after the lame duck: nothing new is taken, and what is silent is about to be closed.
+    eventually(lambda: time.monotonic() - left_at > LAME_DUCK_SECONDS + 0.2, "it closes")
+    sender.send(2, body(2))
+    assert process.wait() == 0
+    sender.close()
+    assert not sender.failures
+    assert ("event-2",) in installation.query("SELECT event_id FROM outbox")
