@@ -7,6 +7,7 @@ whenever one ends, as systemd does with ``Restart=always``.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -143,11 +144,18 @@ class Installation:
 
     def archived(self, name: str = "archive") -> list[dict[str, Any]]:
         """Return every line of a file destination, in the order of the segments."""
+        directory = self.directory / name
+        segments = {path.name.removesuffix(".gz"): path for path in directory.glob("*.ndjson*")}
         return [
             json.loads(line)
-            for segment in sorted((self.directory / name).glob("*.ndjson"))
-            for line in segment.read_bytes().splitlines()
+            for _, segment in sorted(segments.items())
+            for line in _unpacked(segment).splitlines()
         ]
+
+
+def _unpacked(segment: Path) -> bytes:
+    content = segment.read_bytes()
+    return gzip.decompress(content) if segment.suffix == ".gz" else content
 
 
 class Process:

@@ -32,6 +32,8 @@ from tests.support.traffic import Call, plan
 DELAY_SECONDS_MAX = 0.004
 """A few commits: the blow falls into verifying, committing or answering."""
 FORGED_EVERY = 200
+SEGMENT_BYTES = 100_000
+"""A hundred events or two: kills meet segments that are being closed, begun and packed."""
 REFUSED_SHARE = 0.1
 DRAIN_SECONDS_MAX = 60.0
 
@@ -80,6 +82,7 @@ class _Run:
         installation = self._installation
         installation.configure(
             installation.file_destination()
+            + f'segment_bytes_max = {SEGMENT_BYTES}\ncompress = "gzip"\n'
             + f'[destinations.hook]\nkind = "http"\nurl = "{self._destination.url}"\n'
             "backoff_base_seconds = 0.05\nbackoff_max_seconds = 1\n"
         )
@@ -212,6 +215,7 @@ class _Run:
             "strikes": dict(strikes),
             "exit_codes": dict(Counter(self._manager.exit_codes)),
             "stored": len(self._stored()),
+            "segments": len(list(self._installation.archive.iterdir())),
             "http_repeats": len(positions) - len(set(positions)),
             "http_refused": sum(one.status != 200 for one in self._destination.deliveries),
             "forged": dict(self._forged_refusals),

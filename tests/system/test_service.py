@@ -176,16 +176,24 @@ class TestFailing:
         assert process.stop() == 0
         assert not sender.hours_earned
 
-    def test_what_a_drain_dies_of_ends_the_process(
-        self, installation: Installation, sender: SerialSender
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "PRAGMA legacy_alter_table = ON; ALTER TABLE outbox RENAME COLUMN lane_key TO lost",
+            "UPDATE cursors SET generation = generation + 1, ahead = '{}'",
+        ],
+        ids=["a drain", "the look at the control rows"],
+    )
+    def test_a_loop_that_dies_ends_the_process(
+        self, installation: Installation, sender: SerialSender, damage: str
     ) -> None:
         process = installation.start()
         sender.send(1, body(1))
         eventually(lambda: installation.is_drained("archive"), "the first event is settled")
-        with sqlite3.connect(installation.database) as connection:
-            connection.execute("UPDATE cursors SET generation = generation + 1, ahead = '{}'")
+        connection = sqlite3.connect(installation.database, isolation_level=None)
+        connection.executescript(damage)
         connection.close()
-        assert process.wait(10) == 1
+        assert process.wait(15) == 1
 
 
 class TestReload:
