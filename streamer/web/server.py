@@ -41,8 +41,9 @@ from streamer.core.limits import (
     LISTEN_BACKLOG,
 )
 
-Application = Callable[[Any, Any, Any], Awaitable[None]]
+FAREWELL_STEPS = 10
 
+Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 _serving: set[asyncio.Task[None]] = set()
 """The tasks of all connections. Hypercorn's own list misses those taken just before it stops."""
@@ -68,7 +69,10 @@ class PatientServer(TCPServer):
         except TimeoutError:
             pass
         else:
-            await asyncio.sleep(FAREWELL_SECONDS)
+            # In steps: a machine that stood still must not find the whole wait over, and what
+            # came in meanwhile still unread.
+            for _ in range(FAREWELL_STEPS):
+                await asyncio.sleep(FAREWELL_SECONDS / FAREWELL_STEPS)
         await asyncio.shield(self._initiate_server_close())
 
 
