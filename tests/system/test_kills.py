@@ -14,7 +14,7 @@ import pytest
 from tests.system import kills
 
 SEED = int(os.environ.get("STREAMER_SEED", "20261123"))
-CALLS = 10_000 if os.environ.get("STREAMER_FULL") == "1" else 2_500
+CALLS = 10_000 if os.environ.get("STREAMER_FULL") == "1" else 2_000
 
 
 @pytest.mark.timeout(300)

@@ -117,7 +117,7 @@ def wait_for_stops(manager: Manager, stops: int) -> None:
     eventually(lambda: len(manager.exit_codes) == stops, "the process has ended")
 
 
-def test_eight_senders_with_new_connections_go_through_five_stops(
+def test_eight_senders_with_new_connections_go_through_three_stops(
     installation: Installation,
 ) -> None:
     stopped = threading.Event()
@@ -140,7 +140,7 @@ def test_eight_senders_with_new_connections_go_through_five_stops(
         ]
         for thread in threads:
             thread.start()
-        for stops in range(1, 6):
+        for stops in range(1, 4):
             more_calls(calls)
             manager.strike(signal.SIGTERM)
             wait_for_stops(manager, stops)
