@@ -135,12 +135,13 @@ class Service:
             async with anyio.create_task_group() as tasks:
                 writing = anyio.Event()
                 tasks.start_soon(self._write, writing)
+                # Before anything is served: a signal's default would cut a call off.
+                tasks.start_soon(self._obey_signals, tasks)
                 await self._start(tasks)
                 async with anyio.create_task_group() as servers:
                     for listener in listening.ingest:
                         servers.start_soon(self._serve, self.front, listener)
                     servers.start_soon(self._serve, self._make_admin(), listening.admin)
-                    tasks.start_soon(self._obey_signals, tasks)
                     announce()
                     systemd.notify_ready(self._one_line())
                     await self._stop.wait()
@@ -188,9 +189,8 @@ class Service:
             async for number in signals:
                 if number == signal.SIGHUP:
                     await self._reloader.reload(self, tasks)
-                elif self._stop.is_set():
-                    _log.warning("service.cut_short")
-                    tasks.cancel_scope.cancel()
+                elif number == signal.SIGINT and self._stop.is_set():
+                    _die_of(signal.SIGINT)
                 else:
                     self._stop.set()
 
@@ -257,6 +257,16 @@ class Service:
             self.board.clear(alarms.UNSAFE_SQLITE, "")
         else:
             self.board.note(alarms.UNSAFE_SQLITE, "", f"SQLite {sqlite.VERSION}")
+
+
+def _die_of(number: signal.Signals) -> None:
+    """End at once: somebody at a terminal is out of patience, and every crash is safe.
+
+    A service manager that says SIGTERM twice is not: that must not cost a call its answer.
+    """
+    _log.warning("service.cut_short")
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 async def open_reader_for(config: Config) -> Database:

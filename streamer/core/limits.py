@@ -230,6 +230,18 @@ KEEP_ALIVE_SECONDS = 75
 """An idle connection is kept longer than any common proxy keeps it, so that the proxy is the one
 to close it: the other way round a request meets a closed connection now and then."""
 
+NEWCOMER_SECONDS = 1.0
+"""How long a stopping server waits on connections that say nothing: a call that was on its way
+when the listener closed is there by then, and is answered."""
+
+NEWCOMER_STEPS = 10
+"""In how many pieces it waits: a machine that stood still must not find the whole wait over, and
+what came in meanwhile still unread."""
+
+FAREWELL_SECONDS = 1.0
+"""How long a cancelled request may take to say so; a sender that reads nothing would take for
+ever."""
+
 CONNECTION_REQUESTS_MAX = 1_000_000
 """Requests on one connection before it is closed: practically never, since each closing may hit a
 request on its way."""

@@ -34,20 +34,15 @@ from hypercorn.protocol.h11 import H11Protocol
 
 from streamer.core.limits import (
     CONNECTION_REQUESTS_MAX,
+    FAREWELL_SECONDS,
     HEADER_BYTES_MAX,
     KEEP_ALIVE_SECONDS,
     LISTEN_BACKLOG,
+    NEWCOMER_SECONDS,
+    NEWCOMER_STEPS,
 )
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
-
-FAREWELL_SECONDS = 1.0
-"""How long a cancelled request may take to say so; a sender that reads nothing would take for
-ever."""
-
-NEWCOMER_SECONDS = 0.5
-"""How long connections that were accepted last have to send their request, when the server stops:
-some round trips. Without it some senders met a closed connection in a restart."""
 
 
 class PlainProtocol(H11Protocol):
@@ -121,7 +116,8 @@ class Connections:
 
     async def end(self, graceful_seconds: float) -> None:
         """Close each connection once it is idle; cancel what takes longer than it may."""
-        await self._wait(NEWCOMER_SECONDS)
+        for _ in range(NEWCOMER_STEPS):
+            await self._wait(NEWCOMER_SECONDS / NEWCOMER_STEPS)
         await self._context.terminated.set()
         await self._wait(graceful_seconds)
         self.cancel()

@@ -1,0 +1,177 @@
+"""How the service stops: no call is cut off, nothing keeps it, and an impatient person is heard."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from streamer.core.signature import sign
+from tests.support.processes import KEY, LAME_DUCK_SECONDS, Installation, Manager, eventually
+from tests.support.serial_sender import SerialSender
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    with Installation(tmp_path) as made:
+        made.configure(made.file_destination())
+        yield made
+
+
+@pytest.fixture
+def sender(installation: Installation) -> Iterator[SerialSender]:
+    made = SerialSender(installation.url, KEY)
+    yield made
+    made.close()
+
+
+def body(number: int) -> bytes:
+    return b'{"event_id":"event-%d","object_type":"email","metric":"sent"}' % number
+
+
+def http_destination(url: str) -> str:
+    return f'[destinations.hook]\nkind = "http"\nurl = "{url}"\n'
+
+
+def test_a_signal_twice_does_not_cut_calls_off(
+    installation: Installation, sender: SerialSender
+) -> None:
+    process = installation.start()
+    sender.send(1, body(1))
+    process.signal(signal.SIGTERM)
+    process.signal(signal.SIGTERM)
+    sender.send(2, body(2))
+    assert process.wait() == 0
+    assert not sender.failures
+
+
+def test_an_interrupt_twice_ends_it_at_once(installation: Installation) -> None:
+    installation.configure(server="graceful_seconds = 30")
+    installation.config_file.write_text(
+        installation.config_file.read_text().replace(
+            "lame_duck_seconds = 0.3", "lame_duck_seconds = 10"
+        )
+    )
+    process = installation.start()
+    process.wait_ready()
+    process.signal(signal.SIGINT)
+    eventually(lambda: "service.leaving" in installation.log(), "it begins to leave")
+    process.signal(signal.SIGINT)
+    assert process.wait(5) == -signal.SIGINT
+    assert "Traceback" not in installation.log()
+
+
+def test_a_destination_that_hangs_does_not_keep_it_from_stopping(
+    installation: Installation, sender: SerialSender
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        installation.configure(http_destination(url), server="graceful_seconds = 0.5")
+        process = installation.start()
+        sender.send(1, body(1))
+        silent.settimeout(10)
+        connection, _ = silent.accept()
+        with connection:
+            assert process.stop() == 0
+    assert installation.value("SELECT position FROM cursors") == 0
+
+
+def test_a_call_that_is_half_sent_at_a_stop_is_answered(installation: Installation) -> None:
+    process = installation.start()
+    process.wait_ready()
+    timestamp = str(int(time.time()))
+    content = body(1)
+    head = (
+        "POST /webhooks/customerio HTTP/1.1\r\nHost: test\r\n"
+        f"Content-Length: {len(content)}\r\nX-CIO-Timestamp: {timestamp}\r\n"
+        f"X-CIO-Signature: {sign(KEY, timestamp, content)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", installation.port), 10) as connection:
+        connection.sendall(head.encode() + content[:9])
+        process.signal(signal.SIGTERM)
+        # Long after the lame duck, when no new connection is taken any more.
+        eventually(lambda: "service.leaving" in installation.log(), "it leaves")
+        left_at = time.monotonic()
+        eventually(lambda: time.monotonic() - left_at > 1.0, "the lame duck has passed")
+        connection.sendall(content[9:])
+        answer = connection.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        assert b"connection: close" in answer.lower()
+        assert connection.recv(1000) == b""
+    assert process.wait() == 0
+    assert installation.query("SELECT event_id FROM outbox") == [("event-1",)]
+
+
+def more_calls(calls: Callable[[], int]) -> None:
+    """Wait until some more calls are answered."""
+    served = calls()
+    eventually(lambda: calls() > served + 50, "calls are answered")
+
+
+def wait_for_stops(manager: Manager, stops: int) -> None:
+    eventually(lambda: len(manager.exit_codes) == stops, "the process has ended")
+
+
+def test_eight_senders_with_new_connections_go_through_three_stops(
+    installation: Installation,
+) -> None:
+    stopped = threading.Event()
+    senders = [SerialSender(installation.url, KEY) for _ in range(8)]
+
+    def push(sender: SerialSender, first: int) -> None:
+        for number in range(first, first + 100_000):
+            sender.send(number, body(number))
+            sender.close()
+            if stopped.is_set():
+                return
+
+    def calls() -> int:
+        return sum(len(sender.acknowledged) for sender in senders)
+
+    with Manager(installation) as manager:
+        threads = [
+            threading.Thread(target=push, args=(sender, 100_000 * index))
+            for index, sender in enumerate(senders)
+        ]
+        for thread in threads:
+            thread.start()
+        for stops in range(1, 4):
+            more_calls(calls)
+            manager.strike(signal.SIGTERM)
+            wait_for_stops(manager, stops)
+        more_calls(calls)
+        stopped.set()
+        for thread in threads:
+            thread.join()
+    acknowledged = {f"event-{one.number}" for sender in senders for one in sender.acknowledged}
+    assert [one for sender in senders for one in sender.hours_earned] == []
+    assert set(manager.exit_codes) == {0}
+    assert {row[0] for row in installation.query("SELECT event_id FROM outbox")} == acknowledged
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new", "kept"])
+def test_a_call_on_its_way_when_the_listener_closes_is_answered(
+    installation: Installation, *, used: bool
+) -> None:
+    process = installation.start()
+    process.wait_ready()
+    sender = SerialSender(installation.url, KEY)
+    if used:
+        sender.send(1, body(1))
+    else:
+        sender.connect()
+    process.signal(signal.SIGTERM)
+    eventually(lambda: "service.leaving" in installation.log(), "it leaves")
+    left_at = time.monotonic()
+    # Just after the lame duck: nothing new is taken, and what is silent is about to be closed.
+    eventually(lambda: time.monotonic() - left_at > LAME_DUCK_SECONDS + 0.2, "it closes")
+    sender.send(2, body(2))
+    assert process.wait() == 0
+    sender.close()
+    assert not sender.failures
+    assert ("event-2",) in installation.query("SELECT event_id FROM outbox")
