@@ -19,12 +19,15 @@ from cyclopts import Parameter
 from streamer.clock import SystemClock
 from streamer.config.load import Loaded, load
 from streamer.config.model import Config
-from streamer.core.errors import UsageError
+from streamer.core.errors import StoreBusy, StoreError, UsageError
 from streamer.core.times import parse_time
 from streamer.store import migrate, sqlite
 from streamer.store.sqlite import Connection
 
 T = TypeVar("T")
+
+_LOCK_TRIES = 10
+"""Each waits for ``BUSY_TIMEOUT_MILLISECONDS``; a commit of the service takes a few."""
 
 ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="Configuration file; see docs/configuration.md.")
@@ -47,7 +50,7 @@ def read_database(config: Config, work: Callable[[Connection], T]) -> T:
     """Run ``work`` on a connection that cannot write."""
     connection = sqlite.open_reader(config.database_path)
     try:
-        migrate.require_known_schema(connection, migrate.load_migrations())
+        _require_this_schema(connection)
         return work(connection)
     except sqlite.Error as error:
         raise sqlite.map_error(error) from error
@@ -61,8 +64,8 @@ def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     sqlite.open_reader(config.database_path).close()  # there must be a database already
     connection = sqlite.open_writer(config.database_path)
     try:
-        migrate.require_known_schema(connection, migrate.load_migrations())
-        connection.execute("BEGIN IMMEDIATE")
+        _require_this_schema(connection)
+        _begin(connection)
         try:
             result = work(connection)
             connection.execute("COMMIT")
@@ -75,6 +78,30 @@ def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     finally:
         connection.close()
     return result
+
+
+def _require_this_schema(connection: Connection) -> None:
+    """Refuse a database of another schema than this program's, older or newer."""
+    migrations = migrate.load_migrations()
+    version = migrate.require_known_schema(connection, migrations)
+    if version < len(migrations):
+        raise StoreError(
+            f"the database has schema {version}, this program needs {len(migrations)}",
+            hint="Restart the service, or run `streamer db migrate` while it is stopped.",
+        )
+
+
+def _begin(connection: Connection) -> None:
+    """Take the write lock; SQLite's own waiting is unfair beside a busy service, so try again."""
+    for _ in range(_LOCK_TRIES - 1):
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite.OperationalError as error:
+            if not isinstance(sqlite.map_error(error), StoreBusy):
+                raise
+        else:
+            return
+    connection.execute("BEGIN IMMEDIATE")
 
 
 def print_json(value: object) -> None:

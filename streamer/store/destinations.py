@@ -127,6 +127,11 @@ def resume(db: Connection, name: str, *, now: int) -> None:
     facts.record_act(db, "resume", name, now=now)
 
 
+def retire(db: Connection, name: str) -> None:
+    """Note that a destination is no longer configured; the service does so when it starts."""
+    db.execute("UPDATE destinations SET configured = 0 WHERE name = ?", (name,))
+
+
 def forget(db: Connection, name: str, *, now: int) -> None:
     """Drop a destination that is no longer configured, with its dead letters and replays.
 

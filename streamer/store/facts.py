@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from streamer.core.times import rfc3339
 from streamer.store.sqlite import Connection
+
+CLOCK_SEEN = "wall_clock_seen_at"
+"""The last wall time that was believed, in ms since 1970."""
+CLOCK_DOUBTED = "wall_clock_doubted_at"
+"""The wall time that was not believed: pruning waits for an operator as long as it is here."""
 
 
 def read(db: Connection, name: str) -> int | None:
@@ -28,3 +34,13 @@ def remove(db: Connection, name: str) -> None:
 def record_act(db: Connection, act: str, detail: str, *, now: int) -> None:
     """Write down what an operator did; the book is never changed."""
     db.execute("INSERT INTO operator_acts (at, act, detail) VALUES (?, ?, ?)", (now, act, detail))
+
+
+def confirm_clock(db: Connection, *, now: int) -> bool:
+    """Believe the wall clock again, as an operator's act; False when it was not in doubt."""
+    if read(db, CLOCK_DOUBTED) is None:
+        return False
+    remove(db, CLOCK_DOUBTED)
+    write(db, CLOCK_SEEN, now)
+    record_act(db, "confirm-clock", f"the time is {rfc3339(now)}", now=now)
+    return True
