@@ -26,6 +26,8 @@ from streamer.store.sqlite import Connection
 
 T = TypeVar("T")
 
+_PIPE_COLUMNS = 2_000
+
 _LOCK_TRIES = 10
 """Each waits for ``BUSY_TIMEOUT_MILLISECONDS``; a commit of the service takes a few."""
 
@@ -112,7 +114,17 @@ def print_json(value: object) -> None:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print plain lines."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def printable(text: str) -> str:
+    """Write control characters as escapes: much of what is shown was written by strangers."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
@@ -125,7 +137,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    console = Console()
+    # In a pipe nothing is folded, so that one row stays one line.
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
     if table.row_count:
         console.print(table)
     else:
@@ -135,7 +148,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty
 def _cell(value: Any) -> str:  # noqa: ANN401 - whatever a row holds
     from rich.markup import escape  # noqa: PLC0415 - costs a tenth of a second
 
-    return "" if value is None else escape(str(value))
+    return "" if value is None else escape(printable(str(value)))
 
 
 def moment(text: str | None, option: str) -> int | None:
@@ -156,5 +169,7 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError("this wants a confirmation", hint="Say --yes to do it without asking.")
-    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise UsageError("nothing was done")
