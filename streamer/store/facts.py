@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
+
 from streamer.store.sqlite import Connection
+
+INSTANCE = "instance"
+"""A random number by which one database, and so one installation, is told from another."""
+
+INSTANCE_HEADER = "streamer-instance"
+"""The header in which the health routes show that number."""
 
 
 def read(db: Connection, name: str) -> int | None:
@@ -23,6 +31,18 @@ def write(db: Connection, name: str, value: int) -> None:
 def remove(db: Connection, name: str) -> None:
     """Forget a fact."""
     db.execute("DELETE FROM facts WHERE name = ?", (name,))
+
+
+def ensure_instance(db: Connection) -> None:
+    """Give a database its random number, once."""
+    if read(db, INSTANCE) is None:
+        write(db, INSTANCE, secrets.randbits(62))
+
+
+def instance(db: Connection) -> str:
+    """Return the database's random number as text; empty when it was never given one."""
+    number = read(db, INSTANCE)
+    return "" if number is None else f"{number:016x}"
 
 
 def record_act(db: Connection, act: str, detail: str, *, now: int) -> None:
