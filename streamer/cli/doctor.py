@@ -61,7 +61,7 @@ def doctor(
     found = inspect(config)
     findings = configured.configuration(found)
     if found.loaded is not None:
-        findings += _look(found.loaded.config, found)
+        findings += look_inside(found.loaded.config, found)
     findings += guarded("clock", "the clock is synchronised", machine.clock)
     findings += guarded("unit", "the systemd units", units.units)
     if url is not None:
@@ -76,7 +76,7 @@ def doctor(
         sys.exit(1)
 
 
-def _look(config: Config, found: Inspection) -> list[Finding]:
+def look_inside(config: Config, found: Inspection) -> list[Finding]:
     """Take every look that needs a configuration and nothing else."""
     directory = config.database_path.parent
     as_service = permissions.owner_of(directory) in {None, os.geteuid()}
