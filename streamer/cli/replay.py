@@ -116,22 +116,34 @@ def _replay(
     if not plan.events:
         raise StreamerError(
             "there is nothing to send again",
-            hint="No event in the outbox fits both what was asked for and the destination's filter.",
+            hint="No event in the outbox fits what was asked for and the destination's filter.",
         )
     events = count(plan.events, "event")
     confirm(f"Send {events} to {name} again? It may have accepted them before.", yes=yes)
     replay_id = change_database(
         settings, lambda db: replays.start(db, plan.request, events=plan.events, now=now())
     )
-    runs = service_runs(settings.database_path.parent)
-    if json:
-        print_json({"replay": replay_id, "destination": name, "events": plan.events})
-    else:
-        print_lines([f"replay {replay_id} sends {events} to {name}"])
-    if runs is False:
+    try:
+        if json:
+            print_json({"replay": replay_id, "destination": name, "events": plan.events})
+        else:
+            print_lines([f"replay {replay_id} sends {events} to {name}"])
+        sys.stdout.flush()
+        _follow(settings, replay_id, watch=watch, json=json)
+    except KeyboardInterrupt:
+        _warn([f"the replay goes on; call it off with `streamer replay cancel {replay_id}`"])
+        raise
+
+
+def _follow(settings: Config, replay_id: int, *, watch: bool, json: bool) -> None:
+    """Stay until a replay is over, if that is wanted and it can be expected to end."""
+    if service_runs(settings.database_path.parent) is False:
         _warn(["the service is stopped: the replay begins when it starts"])
     elif watch:
-        _watch(settings, replay_id, json=json)
+        replay = watch_replay(settings, replay_id)
+        letters = count(replay.buried, "dead letter")
+        end = f"replay {replay_id} is {replay.state}: {replay.accepted:,} accepted, {letters}"
+        _warn([end]) if json else print_lines([end])
     else:
         _warn(["watch it with `streamer replay list`"])
 
@@ -148,19 +160,6 @@ def _print_counts(by_type: dict[str, int], *, json: bool) -> None:
         return
     lines = [f"{events:>12,}  {name}" for name, events in by_type.items()]
     print_lines([*lines, f"{sum(by_type.values()):>12,}  in all"])
-
-
-def _watch(settings: Config, replay_id: int, *, json: bool) -> None:
-    try:
-        replay = watch_replay(settings, replay_id)
-    except KeyboardInterrupt:
-        _warn([f"the replay goes on; call it off with `streamer replay cancel {replay_id}`"])
-        raise
-    if not json:
-        letters = count(replay.buried, "dead letter")
-        print_lines(
-            [f"replay {replay_id} is {replay.state}: {replay.accepted:,} accepted, {letters}"]
-        )
 
 
 def _rewind(
