@@ -160,15 +160,13 @@ def _rewind_to(db: Connection, asked: Asked) -> int:
         raise UsageError("the outbox is empty")
     if asked.from_position is not None and asked.from_position < first:
         raise UsageError(f"the oldest event that is left has position {first}")
-    if asked.since is None:
-        return (asked.from_position or first) - 1
-    row = db.execute(
-        "SELECT min(position) FROM outbox WHERE position >= ? AND received_at >= ?",
-        (asked.from_position or first, asked.since),
-    ).fetchone()
-    if row[0] is None:
-        raise UsageError("nothing was received since then")
-    return int(row[0]) - 1
+    begin = asked.from_position or first
+    if asked.since is not None:
+        since = outbox.first_since(db, asked.since)
+        if since is None:
+            raise UsageError("nothing was received since then")
+        begin = max(begin, since)
+    return begin - 1
 
 
 def rewind(db: Connection, planned: Rewind, *, now: int) -> None:
