@@ -7,6 +7,7 @@ of the data directory makes sure of it; everything else works beside it.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -134,7 +135,8 @@ def migrate(*, config: ConfigFile = None) -> None:
     settings = load_config(config).config
     path = settings.database_path
     sqlite.require_safe_version(allow_unsafe=settings.outbox.allow_unsafe_sqlite)
-    _look(path, lambda db: None)  # there must be a database already
+    sqlite.require_there(path)
+    _require_owner(path.parent)
     with lockfile.hold(path.parent):
         db = sqlite.open_writer(path)
         try:
@@ -180,6 +182,7 @@ def restore(
     path = settings.database_path
     sqlite.require_safe_version(allow_unsafe=settings.outbox.allow_unsafe_sqlite)
     _require_stopped(path)
+    _require_owner(path.parent)
     if path.exists():
         confirm(
             f"Put {copy} in place of {path}? Events that were received since the copy was made are"
@@ -191,6 +194,20 @@ def restore(
     if restored.replaced is not None:
         lines.append(f"the database that was there is {restored.replaced}")
     print_lines(lines)
+
+
+def _require_owner(data_dir: Path) -> None:
+    """Refuse to leave files behind that the service could not open: root makes them its own."""
+    if not data_dir.is_dir() or (owner := data_dir.stat().st_uid) == os.geteuid():
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"#{owner}"
+    raise StoreError(
+        f"{data_dir} belongs to {name}, whose service could not open what you make there",
+        hint=f"Run the command as that user: `sudo -u {name} streamer db …`.",
+    )
 
 
 def _require_stopped(path: Path) -> None:
@@ -245,7 +262,7 @@ def salvage(
 def shell(*query: str, config: ConfigFile = None) -> None:
     """Open sqlite3 on the database for reading, or run a query; see the views named v_…."""
     path = _path(config)
-    _look(path, lambda db: None)
+    sqlite.require_there(path)
     program = shutil.which(SHELL)
     if program is None:
         raise StreamerError(

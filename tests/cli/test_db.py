@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -189,3 +191,56 @@ def test_a_clock_that_nobody_doubts_needs_no_word(desk: Desk) -> None:
     answer = desk.run("db", "confirm-clock")
     assert (answer.code, answer.out) == (0, "the clock is not in doubt: nothing to confirm\n")
     assert desk.acts() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_root_leaves_no_files_behind_that_the_service_cannot_open(
+    desk: Desk, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.db"
+    desk.run("db", "backup", str(copy))
+    os.chown(desk.data_dir, 54321, 54321)
+    for command in (["migrate"], ["restore", str(copy), "--yes"]):
+        answer = desk.run("db", *command)
+        assert (answer.code, answer.out) == (1, "")
+        assert "belongs to #54321" in answer.err
+        assert "sudo -u #54321 streamer" in answer.err
+    assert not list(desk.data_dir.glob("streamer-replaced-*"))
+
+
+@contextmanager
+def no_access(directory: Path) -> Iterator[None]:
+    """Be a user who may not enter a directory: another one, where that is possible."""
+    if os.geteuid() == 0:
+        os.seteuid(54321)
+    else:
+        directory.chmod(0)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        else:
+            directory.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["status", "events list", "destination pause hook", "db status", "db check", "db migrate",
+     "db backup copy.db", "db shell"],
+)  # fmt: skip
+def test_a_user_who_may_not_look_is_told_which_one_may(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Not below pytest's own directory, which no other user may enter.
+    with TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        desk = Desk(Path(place), capsys)
+        desk.make_database()
+        desk.run("status")
+        desk.run(*command.split()[:2], "--help")  # loads what another user might not be able to
+        with no_access(desk.data_dir):
+            answer = desk.run(*command.split())
+    assert (answer.code, answer.out) == (1, "")
+    assert "Permission denied" in answer.err
+    assert "user that owns" in answer.err

@@ -190,7 +190,9 @@ def test_an_event_that_is_only_in_quarantine_is_found_there(desk: Desk) -> None:
 def test_an_id_that_came_with_another_body_names_that_too(filled: Desk) -> None:
     with filled.database() as db:
         append(db, event(1, body=body("event-1", other=True)))
+        append(db, unreadable(b"{", source="other", event_id="event-1"))
     assert "also in quarantine: entry 1, id_conflict" in filled.run("events", "show", "1").out
+    assert [one["id"] for one in filled.ask("events", "show", "1")["quarantine"]] == [1]
 
 
 def test_an_unknown_event_is_a_wrong_use_that_says_so(filled: Desk) -> None:

@@ -93,6 +93,8 @@ def test_what_an_earlier_lane_count_has_settled_is_not_pending(
     declare(db, Declared("hook", "http", lanes=2))
     db.execute("UPDATE cursors SET position = 1 WHERE lanes = 2")
     assert [story(db, at).fate for at in stored] == [Fate.ACCEPTED] * 4 + [Fate.PENDING] * 2
+    db.execute("UPDATE cursors SET position = 5 WHERE lanes = 2")
+    assert [story(db, at).fate for at in stored[4:]] == [Fate.PASSED, Fate.PENDING]
 
 
 @pytest.mark.parametrize("settled", [0, 6])
@@ -126,6 +128,24 @@ def test_a_dead_letter_is_told_through_its_whole_life(
     assert [(at.replay_id, at.certain) for at in told.acceptances] == [(replay, True)]
     assert told.letter is not None
     assert told.letter.state == "accepted"
+
+
+def test_letters_that_one_retry_delivered_are_told_from_those_between(
+    db: Connection, stored: list[StoredEvent]
+) -> None:
+    """The retry's row in the ledger spans events that it did not send."""
+    db.execute("UPDATE cursors SET position = 6")
+    letters = [bury(db, stored[number]) for number in (1, 2, 4)]
+    ids = (letters[0].id, letters[2].id)
+    request = Request("hook", 2, 5, positions=(2, 5), letter_ids=ids)
+    replay = replays.start(db, request, events=2, now=NOW + 6)
+    cursor = only_cursor(db, "hook", replay_id=replay)
+    accept(db, cursor, [stored[1], stored[4]], now=NOW + 8)
+    told = {at.position: story(db, at) for at in stored}
+    assert [at.replay_id for at in told[2].acceptances] == [replay]
+    assert [at.replay_id for at in told[5].acceptances] == [replay]
+    assert (told[3].fate, told[3].acceptances) == (Fate.DEAD_LETTER, ())
+    assert (told[4].fate, told[4].acceptances) == (Fate.PASSED, ())
 
 
 def test_a_discarded_letter_is_no_acceptance(db: Connection, stored: list[StoredEvent]) -> None:
