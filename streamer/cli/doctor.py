@@ -90,7 +90,7 @@ def look_inside(config: Config, found: Inspection) -> list[Finding]:
         ),
         ("sqlite", "SQLite", partial(machine.sqlite_library, config.outbox)),
         ("database", "the database can be read", partial(database.database, config)),
-        ("alarms", "the alarms that stand", partial(database.standing_alarms, config)),
+        ("alarms", "the alarms that stand", partial(database.calls_and_alarms, config)),
         ("disk", "the disk", partial(machine.disk, directory, config.outbox)),
         ("permissions", "who can read the data", partial(permissions.data_files, directory)),
     )
