@@ -20,9 +20,9 @@ import msgspec
 from streamer.cli.calls import WEBHOOKS, Caller, CallFailed, Place, place_of_bind, place_of_url
 from streamer.cli.common import load_config, print_json, print_lines, print_table
 from streamer.config.model import Config
-from streamer.config.secrets import resolve
+from streamer.config.secrets import CREDENTIALS_DIRECTORY, resolve
 from streamer.core import samples
-from streamer.core.errors import UsageError
+from streamer.core.errors import ConfigurationError, UsageError
 from streamer.core.samples import TEST_EVENT_ID
 from streamer.core.signature import sign
 
@@ -125,7 +125,13 @@ def _choose_source(config: Config, source: str | None) -> str:
 
 
 def _signing_key(config: Config, source: str) -> bytes:
-    return resolve(config.sources[source].signing_keys[0], os.environ).encode()
+    secret = config.sources[source].signing_keys[0]
+    try:
+        return resolve(secret, os.environ).encode()
+    except ConfigurationError as error:
+        if secret.credential is not None and not os.environ.get(CREDENTIALS_DIRECTORY):
+            error.hint = f"As root: {CREDENTIALS_DIRECTORY}=/etc/streamer/credentials streamer …"
+        raise
 
 
 def _place(config: Config, url: str | None, source: str) -> Place:
