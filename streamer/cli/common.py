@@ -11,18 +11,20 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from cyclopts import Parameter
 
 from streamer.clock import SystemClock
-from streamer.config.load import Loaded, load
-from streamer.config.model import Config
 from streamer.core.errors import StoreBusy, StoreError, UsageError
 from streamer.core.times import parse_time
 from streamer.store import migrate, sqlite
 from streamer.store.sqlite import Connection
+
+if TYPE_CHECKING:
+    from streamer.config.load import Loaded
+    from streamer.config.model import Config
 
 T = TypeVar("T")
 
@@ -40,6 +42,8 @@ Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")]
 
 def load_config(file: Path | None) -> Loaded:
     """Load the configuration as the service would."""
+    from streamer.config.load import load  # noqa: PLC0415 - help and completion need none of it
+
     return load(file, environ=os.environ, working_directory=Path.cwd())
 
 

@@ -1,41 +1,19 @@
-"""``streamer send-sample``: signed made-up events, sent as Customer.io sends them.
+"""``streamer send-sample``: its options; `streamer.cli.sending` does the work.
 
-One call at a time on one kept connection, each signed with the source's first
-key. The event ids are made of the time to the nanosecond and a running number,
-so that no two invocations on a machine send the same one by accident.
+They are apart so that ``--help`` and completion load no HTTP client.
 """
 
 from __future__ import annotations
 
-import os
-import statistics
-import sys
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from streamer.cli.calls import WEBHOOKS, Caller, CallFailed, Place, place_of_bind, place_of_url
-from streamer.cli.common import ConfigFile, Json, load_config, print_json, print_lines, print_table
-from streamer.config.model import Config
-from streamer.config.secrets import resolve
-from streamer.core import samples
-from streamer.core.errors import UsageError
-from streamer.core.samples import TEST_EVENT_ID
-from streamer.core.signature import sign
+from streamer.cli.common import ConfigFile, Json
 
-TIMEOUT_SECONDS = 10.0
-"""More than Customer.io's four: a late answer is worth seeing."""
 COUNT_MAX = 100_000
 """All answers are kept for the summary; more than this is a load test."""
-ROWS_MAX = 20
-PROGRESS_FROM = 100
-_NUMBERS_PER_NANOSECOND = 10**6
-"""Room for the running number below the time; both together stay below 2**53."""
 
 Name = Annotated[str, Parameter(help="Type of the event, such as email.delivered.")]
 Url = Annotated[
@@ -63,27 +41,6 @@ TestEvent = Annotated[bool, _switch("Send the canned event of Customer.io's Send
 Every = Annotated[bool, Parameter(name="--all", negative="", help="One of each known type.")]
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One event to be sent."""
-
-    type: str
-    event_id: str
-    at_seconds: int
-    body: bytes
-
-
-class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one call."""
-
-    event_id: str
-    type: str
-    status: int | None
-    """None when no answer came."""
-    reason: str
-    milliseconds: float
-    ok: bool
-
-
 def send_sample(
     name: Name = "email.delivered",
     /,
@@ -106,183 +63,17 @@ def send_sample(
     They are stored and delivered like any other, so mind where they end up.
     Ends with 1 if any answer was not the expected one.
     """
-    _refuse_nonsense(every=every, test_event=test_event, variant=variant)
-    names = samples.sample_names() if every else (name,)
-    for each in names:  # so that a misspelt name is noticed before anything is sent
-        samples.sample_event(each, number=0, at_seconds=0, variant=variant)
-    settings = load_config(config).config
-    chosen = _choose_source(settings, source)
-    key = b"not the key" if bad_signature else _signing_key(settings, chosen)
-    place = _place(settings, url, chosen)
-    made: Iterable[Sample] = (
-        _test_events(count)
-        if test_event
-        else _events(names, count, variant=variant, with_content=with_content)
+    from streamer.cli import sending  # noqa: PLC0415 - loads the HTTP client
+
+    wanted = sending.Wanted(
+        name=name,
+        count=count,
+        rate=rate,
+        bad_signature=bad_signature,
+        duplicate=duplicate,
+        variant=variant,
+        with_content=with_content,
+        test_event=test_event,
+        every=every,
     )
-    total = (count if test_event else count * len(names)) * (2 if duplicate else 1)
-    expected = frozenset({401, 503} if bad_signature else {200})
-    made = _paced(_twice(made) if duplicate else made, rate)
-    begun = time.monotonic()
-    with Caller(place, timeout_seconds=TIMEOUT_SECONDS) as caller:
-        sent = [_send(caller, sample, key, expected) for sample in _shown(made, total, json)]
-    if json:
-        print_json(_for_programs(place, sent))
-    else:
-        _print(place, sent, seconds=time.monotonic() - begun, bad_signature=bad_signature)
-    if not all(one.ok for one in sent):
-        sys.exit(1)
-
-
-def _refuse_nonsense(*, every: bool, test_event: bool, variant: str | None) -> None:
-    if every and variant is not None:
-        raise UsageError("--all and --variant exclude each other: not every type has variants")
-    if test_event and (every or variant is not None):
-        raise UsageError("--test-event is one canned event, without types or variants")
-
-
-def _choose_source(config: Config, source: str | None) -> str:
-    known = ", ".join(config.sources)
-    if source is None and len(config.sources) == 1:
-        return next(iter(config.sources))
-    if source is None:
-        raise UsageError("it is not clear whose key to sign with", hint=f"Say --source: {known}.")
-    if source not in config.sources:
-        raise UsageError(f"there is no source {source!r}", hint=f"The configuration has: {known}.")
-    return source
-
-
-def _signing_key(config: Config, source: str) -> bytes:
-    return resolve(config.sources[source].signing_keys[0], os.environ).encode()
-
-
-def _place(config: Config, url: str | None, source: str) -> Place:
-    if url is not None:
-        return place_of_url(url, source=source)
-    return place_of_bind(config.server.bind).at(WEBHOOKS + source)
-
-
-def _events(
-    names: Iterable[str], count: int, *, variant: str | None, with_content: bool
-) -> Iterator[Sample]:
-    """Make the events when they are due, so that their time is that of their sending."""
-    number = time.time_ns() % 1_000_000_000 * _NUMBERS_PER_NANOSECOND
-    for _ in range(count):
-        for name in names:
-            at_seconds = int(time.time())
-            event = samples.sample_event(
-                name,
-                number=number,
-                at_seconds=at_seconds,
-                variant=variant,
-                with_content=with_content,
-            )
-            yield Sample(
-                type=name,
-                event_id=str(event["event_id"]),
-                at_seconds=at_seconds,
-                body=msgspec.json.encode(event),
-            )
-            number += 1
-
-
-def _test_events(count: int) -> Iterator[Sample]:
-    for _ in range(count):
-        at_seconds = int(time.time())
-        body = samples.test_event_body(at_seconds)
-        yield Sample(type="email.sent", event_id=TEST_EVENT_ID, at_seconds=at_seconds, body=body)
-
-
-def _twice(made: Iterable[Sample]) -> Iterator[Sample]:
-    for sample in made:
-        yield sample
-        yield sample
-
-
-def _paced(made: Iterable[Sample], rate: float) -> Iterator[Sample]:
-    """Wait before each event until it is due; what was late is caught up."""
-    begun = time.monotonic()
-    for index, sample in enumerate(made):
-        if rate > 0:
-            time.sleep(max(0.0, begun + index / rate - time.monotonic()))
-        yield sample
-
-
-def _shown(made: Iterable[Sample], total: int, json: bool) -> Iterable[Sample]:
-    """Show on a terminal how far it is, when it takes long enough to wonder."""
-    if json or total <= PROGRESS_FROM or not sys.stderr.isatty():
-        return made
-    from rich.console import Console  # noqa: PLC0415 - costs a tenth of a second
-    from rich.progress import track  # noqa: PLC0415 - the same
-
-    return track(made, "Sending", total=total, console=Console(stderr=True), transient=True)
-
-
-def _send(caller: Caller, sample: Sample, key: bytes, expected: frozenset[int]) -> Sent:
-    """Make one call; one without an answer counts, unless it was the first: then nobody is there.
-
-    Raises:
-        CallFailed: the first call was not answered.
-    """
-    timestamp = str(int(time.time()))
-    headers = {
-        "Content-Type": "application/json",
-        "X-CIO-Timestamp": timestamp,
-        "X-CIO-Signature": sign(key, timestamp, sample.body),
-    }
-    try:
-        reply = caller.call("POST", body=sample.body, headers=headers)
-    except CallFailed as error:
-        if not caller.answered:
-            error.hint = "Start it with `streamer serve`, or say where it is with --url."
-            raise
-        return Sent(
-            event_id=sample.event_id,
-            type=sample.type,
-            status=None,
-            reason=str(error),
-            milliseconds=0.0,
-            ok=False,
-        )
-    return Sent(
-        event_id=sample.event_id,
-        type=sample.type,
-        status=reply.status,
-        reason=reply.reason,
-        milliseconds=round(reply.seconds * 1000, 1),
-        ok=reply.status in expected,
-    )
-
-
-def _for_programs(place: Place, sent: list[Sent]) -> dict[str, object]:
-    return {
-        "url": place.url,
-        "sent": len(sent),
-        "failed": sum(not one.ok for one in sent),
-        "statuses": dict(sorted(Counter(str(one.status or "none") for one in sent).items())),
-        "answers": sent,
-    }
-
-
-def _print(place: Place, sent: list[Sent], *, seconds: float, bad_signature: bool) -> None:
-    shown = sent if len(sent) <= ROWS_MAX else [one for one in sent if not one.ok][:ROWS_MAX]
-    if shown:
-        print_table(
-            ("event id", "type", "status", "ms", "reason"),
-            [
-                (one.event_id, one.type, one.status or "none", one.milliseconds, one.reason)
-                for one in shown
-            ],
-            "",
-        )
-    times = sorted(one.milliseconds for one in sent)
-    tally = Counter(one.status or "not at all" for one in sent)
-    print_lines(
-        [
-            f"{place.url}: "
-            + ", ".join(f"{number} answered {status}" for status, number in tally.items())
-            + f"; median {statistics.median(times):.1f} ms, longest {times[-1]:.1f} ms, "
-            f"{len(sent) / max(seconds, 1e-9):.0f} a second"
-        ]
-    )
-    if bad_signature and all(one.ok for one in sent):
-        print_lines(["The wrong signature has raised the alarm STR-101, as it should."])
+    sending.run(wanted, url=url, source=source, config=config, json=json)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from streamer.cli import doctor as command
+from streamer.cli import examination
 from streamer.cli.inspection import inspect
 from tests.support.service import CONFIG, Service, run_command, running_service
 from tests.support.users import without_rights
@@ -158,7 +158,7 @@ def test_what_this_user_may_not_see_is_a_warning_and_no_failure() -> None:
             with without_rights():
                 found = inspect(service.config)
                 assert found.loaded is not None
-                seen = command.look_inside(found.loaded.config, found)
+                seen = examination.look_inside(found.loaded.config, found)
     by_code = {finding.code: finding for finding in seen}
     for code in ("service.running", "database", "alarms", "permissions", "user"):
         assert by_code[code].state == "warning", by_code[code]

@@ -43,11 +43,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def secured(service: Service, authority: trustme.CA, *, days: int = 90) -> Iterator[Proxy]:
-    """Run a proxy before the service, with a certificate that lasts so many days."""
+def secured(
+    service: Service, authority: trustme.CA, *, days: int = 90, name: str = "localhost"
+) -> Iterator[Proxy]:
+    """Run a proxy before the service, with a certificate for a name that lasts so many days."""
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, hours=1)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost", not_after=end).configure_cert(context)
+    authority.issue_cert(name, not_after=end).configure_cert(context)
     with proxying(service.port, context) as proxy:
         yield proxy
 
@@ -103,12 +105,29 @@ def test_a_certificate_is_renewed_in_time(
     assert found["url.webhook"] == "ok", "it still works, so the rest is looked at"
 
 
-def test_a_certificate_of_an_unknown_authority_ends_the_way(
-    service: Service, trusted: dict[str, str]
+@pytest.mark.parametrize(
+    ("unknown", "days", "name", "hint"),
+    [
+        (True, 90, "localhost", "intermediate"),
+        (False, -1, "localhost", "Renew it"),
+        (False, 90, "elsewhere.example.com", "another name"),
+    ],
+)
+def test_a_certificate_that_no_sender_takes_ends_the_way_and_says_why(
+    service: Service,
+    authority: trustme.CA,
+    trusted: dict[str, str],
+    *,
+    unknown: bool,
+    days: int,
+    name: str,
+    hint: str,
 ) -> None:
-    with secured(service, trustme.CA()) as proxy:
-        found = look(service, proxy, trusted)
-    assert found["url.tls"] == "failed"
+    with secured(service, trustme.CA() if unknown else authority, days=days, name=name) as proxy:
+        ended = service.run("doctor", "--url", proxy.url, "--json", **trusted)
+    found = {finding["code"]: finding for finding in json.loads(ended.stdout)["findings"]}
+    assert (ended.returncode, found["url.tls"]["state"]) == (1, "failed")
+    assert hint in found["url.tls"]["hint"]
     assert "url.webhook" not in found
 
 

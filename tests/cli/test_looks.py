@@ -201,6 +201,11 @@ def test_a_wrong_signature_of_a_right_key_is_blamed_on_the_way() -> None:
     assert public.judge_test(reply(200)).state == "ok"
 
 
+@pytest.mark.parametrize(("version", "state"), [(4, "ok"), (3, "warning"), (5, "failed")])
+def test_the_schema_is_this_programs(version: int, state: str) -> None:
+    assert database.judge_schema(version, 4).state == state
+
+
 def test_the_write_ahead_log_is_judged_by_the_alarms_own_limit() -> None:
     config = Config()
     limit = config.outbox.wal_alarm_bytes

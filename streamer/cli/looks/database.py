@@ -5,55 +5,66 @@ Only what costs nothing at any size; `streamer db check` reads everything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from streamer.cli.common import now, read_database
+from streamer.cli.common import now
 from streamer.cli.looks.finding import Finding, failed, ok, warning
 from streamer.config.model import Config
 from streamer.core.times import rfc3339
-from streamer.store import alarms, facts, migrate
+from streamer.store import alarms, facts, migrate, sqlite
 from streamer.store.alarms import RaisedAlarm
 from streamer.store.sqlite import Connection
+
+T = TypeVar("T")
 
 _MIB = 2**20
 
 
 def instance(config: Config) -> str:
     """Return the random number that the database was given; empty when there is none yet."""
-    if not config.database_path.exists():
-        return ""
-    return read_database(config, facts.instance)
+    return _ask(config, facts.instance) if _schema(config) else ""
 
 
 def database(config: Config) -> list[Finding]:
     """Open the database and read its schema's version."""
     path = config.database_path
-    if not path.exists():
+    version = _schema(config)
+    if version is None:
         hint = "The first start makes it: `streamer serve`."
         return [warning("database", "there is a database", f"none at {path}", hint)]
-    version, last_at = read_database(config, _schema_and_last_call)
-    known = len(migrate.load_migrations())
-    findings = [_judge_schema(version, known)]
+    findings = [judge_schema(version, len(migrate.load_migrations()))]
     findings.append(judge_wal(_size(path.with_name(path.name + "-wal")), config))
-    last = rfc3339(last_at) or "none came yet"
-    return [*findings, ok("database.calls", "the last signed call", last)]
+    return findings
 
 
-def _schema_and_last_call(db: Connection) -> tuple[int, int | None]:
-    version = migrate.schema_version(db)
-    if version == 0:
-        return 0, None
-    (last_at,) = db.execute("SELECT max(last_received_at) FROM sources").fetchone()
-    return version, last_at
+def _schema(config: Config) -> int | None:
+    """Return the schema's version, also one that other commands refuse; None: no database."""
+    return _ask(config, migrate.schema_version) if config.database_path.exists() else None
 
 
-def _judge_schema(version: int, known: int) -> Finding:
+def _ask(config: Config, work: Callable[[Connection], T]) -> T:
+    connection = sqlite.open_reader(config.database_path)
+    try:
+        return work(connection)
+    except sqlite.Error as error:
+        raise sqlite.map_error(error) from error
+    finally:
+        connection.close()
+
+
+def judge_schema(version: int, known: int) -> Finding:
+    """Judge the schema's version against the one that this program works with."""
+    code, what = "database.schema", "the schema is this program's"
     detail = f"version {version} of {known}"
     if version == known:
-        return ok("database.schema", "the schema is up to date", detail)
-    hint = "The next start of the service brings it up to date."
-    return warning("database.schema", "the schema is up to date", detail, hint)
+        return ok(code, what, detail)
+    if version < known:
+        hint = "The next start of the service brings it up to date; commands wait for that."
+        return warning(code, what, detail, hint)
+    hint = "Install the newer streamer again; this one can do nothing with it."
+    return failed(code, what, detail, hint)
 
 
 def judge_wal(size: int, config: Config) -> Finding:
@@ -70,16 +81,19 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def standing_alarms(config: Config) -> list[Finding]:
-    """Tell the alarms that stand in the database."""
-    if not config.database_path.exists():
+def calls_and_alarms(config: Config) -> list[Finding]:
+    """Tell when the last signed call came, and the alarms that stand."""
+    if _schema(config) != len(migrate.load_migrations()):
         return []
     at = now()
-    return judge_alarms(read_database(config, lambda db: _alarms(db, at)))
+    raised = _ask(config, lambda db: alarms.current(db, now=at))
+    last = rfc3339(_ask(config, _last_call)) or "none came yet"
+    return [ok("database.calls", "the last signed call", last), *judge_alarms(raised)]
 
 
-def _alarms(db: Connection, at: int) -> list[RaisedAlarm]:
-    return alarms.current(db, now=at) if migrate.schema_version(db) else []
+def _last_call(db: Connection) -> int | None:
+    (last_at,) = db.execute("SELECT max(last_received_at) FROM sources").fetchone()
+    return last_at  # type: ignore[no-any-return]  # a column of whole numbers
 
 
 def judge_alarms(raised: Sequence[RaisedAlarm]) -> list[Finding]:
