@@ -34,10 +34,6 @@ from streamer.store.sources import Tally
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
 
-CLOCK_SEEN = "wall_clock_seen_at"
-CLOCK_DOUBTED = "wall_clock_doubted_at"
-"""Facts: the last wall time that was believed, and the one that was not."""
-
 _log = structlog.get_logger("streamer.janitor")
 
 
@@ -207,17 +203,17 @@ class Janitor:
         leap_ms = CLOCK_JUMP_SECONDS_MAX * 1000
 
         def look(db: Connection) -> bool:
-            seen = facts.read(db, CLOCK_SEEN)
+            seen = facts.read(db, facts.CLOCK_SEEN)
             idle_ms = DAY_SECONDS * 1000 * self.retention_days
             first_look = self._first_look
             if seen is not None and (
                 now < seen - leap_ms or now > seen + (idle_ms if first_look else leap_ms)
             ):
-                facts.write(db, CLOCK_DOUBTED, now)
+                facts.write(db, facts.CLOCK_DOUBTED, now)
                 return False
-            if facts.read(db, CLOCK_DOUBTED) is not None:
-                facts.remove(db, CLOCK_DOUBTED)
-            facts.write(db, CLOCK_SEEN, now)
+            if facts.read(db, facts.CLOCK_DOUBTED) is not None:
+                facts.remove(db, facts.CLOCK_DOUBTED)
+            facts.write(db, facts.CLOCK_SEEN, now)
             return True
 
         believable = await self._writer.do(look)

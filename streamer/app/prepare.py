@@ -16,7 +16,7 @@ from streamer.config.start import parse_start
 from streamer.core.errors import ConfigurationError
 from streamer.destinations.options import DestinationOptions
 from streamer.destinations.registry import kind_of
-from streamer.store import alarms, destinations, migrate, sources, sqlite
+from streamer.store import alarms, destinations, facts, migrate, sources, sqlite
 from streamer.store.destinations import Declared
 from streamer.store.sqlite import Connection
 
@@ -51,6 +51,7 @@ def prepare_database(config: Config, *, now: int) -> list[tuple[str, str]]:
             _log.info("schema.migrated", migration=migration.name)
         connection.execute("BEGIN IMMEDIATE")
         declare(connection, config, now=now)
+        facts.ensure_instance(connection)
         connection.execute("COMMIT")
         standing = [(alarm.code, alarm.subject) for alarm in alarms.current(connection, now=now)]
     except sqlite.Error as error:

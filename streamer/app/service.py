@@ -132,6 +132,7 @@ class Service:
         self._note_sqlite()
         await self.writer.open()
         try:
+            self.health.instance = await self._reader.run(facts.instance)
             async with anyio.create_task_group() as tasks:
                 writing = anyio.Event()
                 tasks.start_soon(self._write, writing)

@@ -11,20 +11,27 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from cyclopts import Parameter
 
 from streamer.clock import SystemClock
-from streamer.config.load import Loaded, load
-from streamer.config.model import Config
-from streamer.core.errors import UsageError
+from streamer.core.errors import StoreBusy, StoreError, UsageError
 from streamer.core.times import parse_time
 from streamer.store import migrate, sqlite
 from streamer.store.sqlite import Connection
 
+if TYPE_CHECKING:
+    from streamer.config.load import Loaded
+    from streamer.config.model import Config
+
 T = TypeVar("T")
+
+_PIPE_COLUMNS = 2_000
+
+_LOCK_TRIES = 10
+"""Each waits for ``BUSY_TIMEOUT_MILLISECONDS``; a commit of the service takes a few."""
 
 ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="Configuration file; see docs/configuration.md.")
@@ -35,6 +42,8 @@ Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")]
 
 def load_config(file: Path | None) -> Loaded:
     """Load the configuration as the service would."""
+    from streamer.config.load import load  # noqa: PLC0415 - help and completion need none of it
+
     return load(file, environ=os.environ, working_directory=Path.cwd())
 
 
@@ -47,7 +56,7 @@ def read_database(config: Config, work: Callable[[Connection], T]) -> T:
     """Run ``work`` on a connection that cannot write."""
     connection = sqlite.open_reader(config.database_path)
     try:
-        migrate.require_known_schema(connection, migrate.load_migrations())
+        _require_this_schema(connection)
         return work(connection)
     except sqlite.Error as error:
         raise sqlite.map_error(error) from error
@@ -61,8 +70,8 @@ def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     sqlite.open_reader(config.database_path).close()  # there must be a database already
     connection = sqlite.open_writer(config.database_path)
     try:
-        migrate.require_known_schema(connection, migrate.load_migrations())
-        connection.execute("BEGIN IMMEDIATE")
+        _require_this_schema(connection)
+        _begin(connection)
         try:
             result = work(connection)
             connection.execute("COMMIT")
@@ -77,6 +86,30 @@ def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     return result
 
 
+def _require_this_schema(connection: Connection) -> None:
+    """Refuse a database of another schema than this program's, older or newer."""
+    migrations = migrate.load_migrations()
+    version = migrate.require_known_schema(connection, migrations)
+    if version < len(migrations):
+        raise StoreError(
+            f"the database has schema {version}, this program needs {len(migrations)}",
+            hint="Restart the service, or run `streamer db migrate` while it is stopped.",
+        )
+
+
+def _begin(connection: Connection) -> None:
+    """Take the write lock; SQLite's own waiting is unfair beside a busy service, so try again."""
+    for _ in range(_LOCK_TRIES - 1):
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite.OperationalError as error:
+            if not isinstance(sqlite.map_error(error), StoreBusy):
+                raise
+        else:
+            return
+    connection.execute("BEGIN IMMEDIATE")
+
+
 def print_json(value: object) -> None:
     """Print one JSON object, or an array, and nothing else."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2)
@@ -85,7 +118,17 @@ def print_json(value: object) -> None:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print plain lines."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def printable(text: str) -> str:
+    """Write control characters as escapes: much of what is shown was written by strangers."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
@@ -98,7 +141,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    console = Console()
+    # In a pipe nothing is folded, so that one row stays one line.
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
     if table.row_count:
         console.print(table)
     else:
@@ -108,7 +152,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty
 def _cell(value: Any) -> str:  # noqa: ANN401 - whatever a row holds
     from rich.markup import escape  # noqa: PLC0415 - costs a tenth of a second
 
-    return "" if value is None else escape(str(value))
+    return "" if value is None else escape(printable(str(value)))
 
 
 def moment(text: str | None, option: str) -> int | None:
@@ -129,5 +173,7 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError("this wants a confirmation", hint="Say --yes to do it without asking.")
-    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise UsageError("nothing was done")

@@ -66,7 +66,7 @@ def resolve_all(config: Config, environ: Mapping[str, str]) -> Secrets:
         except ConfigurationError as error:
             problems.append(Problem(path=dotted(path), message=str(error), hint=error.hint))
         else:
-            warnings += _exposure(secret, dotted(path))
+            warnings += exposure(secret, dotted(path))
     if problems:
         raise ConfigurationErrors(problems, subject="the secrets")
     return Secrets(values, warnings)
@@ -154,7 +154,7 @@ def _from_file(path: Path, absent: ConfigurationError) -> str:
         raise ConfigurationError(f"{path} is not UTF-8 text", hint="Is it another file?") from None
 
 
-def _exposure(secret: Secret, path: str) -> list[Problem]:
+def exposure(secret: Secret, path: str) -> list[Problem]:
     """Warn when a secret's file can be read, or replaced, by others than its owner."""
     if secret.file is None:
         return []

@@ -253,7 +253,7 @@ class SegmentDirectory:
 
 def probe_directory(path: Path) -> list[Finding]:
     """Test the directory, or the nearest one above it that exists, and leave nothing behind."""
-    existing = next(above for above in (path, *path.parents) if above.is_dir())
+    existing = next(above for above in (path, *path.parents) if above.exists())
     try:
         # A file without a name: nobody ever sees it.
         with tempfile.TemporaryFile(dir=existing) as file:

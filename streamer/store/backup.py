@@ -56,10 +56,7 @@ def backup(path: Path, target: Path) -> Backup:
     The copy is one moment's state, is on the disk when this returns, and is
     readable by its owner alone.
     """
-    if not path.exists():
-        raise StoreError(
-            f"there is no database at {path}", hint="Look at data_dir in the settings."
-        )
+    sqlite.require_there(path)
     db = sqlite.connect_read_only(path)
     try:
         copies.write_copy(db, target)

@@ -80,10 +80,8 @@ def _start_position(db: Connection, start: str | int) -> int:
         return outbox.last_position(db) if first is None else first - 1
     if start == "now":
         return outbox.last_position(db)
-    row = db.execute(
-        "SELECT min(position) FROM outbox WHERE received_at >= ?", (int(start),)
-    ).fetchone()
-    return outbox.last_position(db) if row[0] is None else int(row[0]) - 1
+    first = outbox.first_since(db, int(start))
+    return outbox.last_position(db) if first is None else first - 1
 
 
 def load_all(db: Connection) -> list[Known]:
@@ -125,6 +123,11 @@ def resume(db: Connection, name: str, *, now: int) -> None:
         "UPDATE destinations SET paused_at = NULL, poked = poked + 1 WHERE name = ?", (name,)
     )
     facts.record_act(db, "resume", name, now=now)
+
+
+def retire(db: Connection, name: str) -> None:
+    """Note that a destination is no longer configured; the service does so when it starts."""
+    db.execute("UPDATE destinations SET configured = 0 WHERE name = ?", (name,))
 
 
 def forget(db: Connection, name: str, *, now: int) -> None:

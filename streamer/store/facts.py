@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
+
+from streamer.core.times import rfc3339
 from streamer.store.sqlite import Connection
+
+CLOCK_SEEN = "wall_clock_seen_at"
+"""The last wall time that was believed, in ms since 1970."""
+CLOCK_DOUBTED = "wall_clock_doubted_at"
+"""The wall time that was not believed: pruning waits for an operator as long as it is here."""
+
+INSTANCE = "instance"
+"""A random number by which one database, and so one installation, is told from another."""
+
+INSTANCE_HEADER = "streamer-instance"
+"""The header in which the health routes show that number."""
 
 
 def read(db: Connection, name: str) -> int | None:
@@ -25,6 +39,28 @@ def remove(db: Connection, name: str) -> None:
     db.execute("DELETE FROM facts WHERE name = ?", (name,))
 
 
+def ensure_instance(db: Connection) -> None:
+    """Give a database its random number, once."""
+    if read(db, INSTANCE) is None:
+        write(db, INSTANCE, secrets.randbits(62))
+
+
+def instance(db: Connection) -> str:
+    """Return the database's random number as text; empty when it was never given one."""
+    number = read(db, INSTANCE)
+    return "" if number is None else f"{number:016x}"
+
+
 def record_act(db: Connection, act: str, detail: str, *, now: int) -> None:
     """Write down what an operator did; the book is never changed."""
     db.execute("INSERT INTO operator_acts (at, act, detail) VALUES (?, ?, ?)", (now, act, detail))
+
+
+def confirm_clock(db: Connection, *, now: int) -> bool:
+    """Believe the wall clock again, as an operator's act; False when it was not in doubt."""
+    if read(db, CLOCK_DOUBTED) is None:
+        return False
+    remove(db, CLOCK_DOUBTED)
+    write(db, CLOCK_SEEN, now)
+    record_act(db, "confirm-clock", f"the time is {rfc3339(now)}", now=now)
+    return True

@@ -42,8 +42,12 @@ def hold(data_dir: Path) -> Iterator[None]:
 
 def is_held(data_dir: Path) -> bool:
     """Tell whether a process holds the directory; raises `StoreError` when it may not look."""
-    if not (data_dir / FILE_NAME).exists():
+    try:
+        (data_dir / FILE_NAME).stat()
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        raise _unreachable(data_dir, error) from error
     descriptor = _open(data_dir)
     try:
         return not _take(descriptor, fcntl.LOCK_SH)
@@ -55,10 +59,14 @@ def _open(data_dir: Path) -> int:
     try:
         return os.open(data_dir / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise StoreError(
-            f"{data_dir / FILE_NAME} cannot be opened ({error.strerror})",
-            hint="The data directory must exist; run the command as the user that owns it.",
-        ) from error
+        raise _unreachable(data_dir, error) from error
+
+
+def _unreachable(data_dir: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{data_dir / FILE_NAME} cannot be opened ({error.strerror})",
+        hint="The data directory must exist; run the command as the user that owns it.",
+    )
 
 
 def _lock(descriptor: int) -> bool:

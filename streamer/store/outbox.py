@@ -213,3 +213,11 @@ def first_position(db: Connection) -> int | None:
     """Return the position of the oldest event, or None when the outbox is empty."""
     row = db.execute("SELECT min(position) FROM outbox").fetchone()
     return None if row[0] is None else int(row[0])
+
+
+def first_since(db: Connection, received_at: int) -> int | None:
+    """Return the first position of what was received at or after a moment, or None."""
+    row = db.execute(
+        "SELECT min(position) FROM outbox WHERE received_at >= ?", (received_at,)
+    ).fetchone()
+    return None if row[0] is None else int(row[0])

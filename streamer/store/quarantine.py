@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 
+import msgspec
+
 from streamer.core.limits import TRUNCATED_COPY_BYTES
 from streamer.store.arrival import UnreadableCall
 from streamer.store.sqlite import Connection
@@ -24,6 +26,65 @@ WHERE source = ? AND body_sha256 = ?
 _ADD_TOTALS = """
 UPDATE totals SET quarantine_rows = quarantine_rows + ?, quarantine_bytes = quarantine_bytes + ?
 """
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One row of ``quarantine``, without its bytes."""
+
+    id: int
+    source: str
+    reason: str
+    detail: str
+    event_id: str | None
+    received_at: int
+    last_received_at: int
+    times: int
+    """How often the same bytes came."""
+    body_bytes: int
+    kept_bytes: int
+    """Fewer than ``body_bytes`` when only the beginning was kept."""
+    content_encoding: str | None
+
+    @property
+    def is_cut(self) -> bool:
+        """Tell whether the end of the body is missing."""
+        return self.kept_bytes < self.body_bytes
+
+
+_ENTRY = (
+    "id, source, reason, detail, event_id, received_at, last_received_at, times, body_bytes,"
+    " length(body), content_encoding"
+)
+
+
+def load(db: Connection, entry_id: int) -> Entry | None:
+    """Return one entry."""
+    row = db.execute(f"SELECT {_ENTRY} FROM quarantine WHERE id = ?", (entry_id,)).fetchone()
+    return None if row is None else Entry(*row)
+
+
+def list_entries(
+    db: Connection,
+    *,
+    source: str | None = None,
+    reason: str | None = None,
+    event_id: str | None = None,
+    limit: int = -1,
+) -> list[Entry]:
+    """Return entries, newest last and at most the newest ``limit``; None means any."""
+    rows = db.execute(
+        f"SELECT {_ENTRY} FROM quarantine WHERE (:source IS NULL OR source = :source)"
+        " AND (:reason IS NULL OR reason = :reason)"
+        " AND (:event_id IS NULL OR event_id = :event_id) ORDER BY id DESC LIMIT :limit",
+        {"source": source, "reason": reason, "event_id": event_id, "limit": limit},
+    )
+    return [Entry(*row) for row in rows][::-1]
+
+
+def read_body(db: Connection, entry_id: int) -> bytes:
+    """Return the bytes that were kept of an entry that exists."""
+    row = db.execute("SELECT body FROM quarantine WHERE id = ?", (entry_id,)).fetchone()
+    return bytes(row[0])
 
 
 def keep(db: Connection, call: UnreadableCall, *, bytes_max: int) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from streamer.core.event import type_name
 from streamer.core.selection import Selection
 from streamer.store import cursors, dead_letters, facts
 from streamer.store.outbox import ONE_LANE
@@ -64,21 +65,43 @@ def count(db: Connection, request: Request, selection: Selection) -> int:
     """Count the events that a replay would send, those of the destination's own filter only."""
     if request.positions is not None:
         return len(request.positions)
+    return sum(count_by_type(db, request, selection).values())
+
+
+def count_by_type(db: Connection, request: Request, selection: Selection) -> dict[str, int]:
+    """Count the events that a replay would send, by type, the most frequent first.
+
+    Of picked events all are counted: whoever picks them looks at the filter.
+    """
+    condition, parameters = _wanted(request, selection)
+    rows = db.execute(
+        f"SELECT object_type, metric, count(*) FROM outbox WHERE {condition}"
+        " GROUP BY object_type, metric ORDER BY count(*) DESC, object_type, metric",
+        parameters,
+    )
+    counts: dict[str, int] = {}
+    for object_type, metric, events in rows:
+        name = type_name(object_type, metric)
+        counts[name] = counts.get(name, 0) + events
+    return counts
+
+
+def _wanted(request: Request, selection: Selection) -> tuple[str, list[object]]:
+    if request.positions is not None:
+        return "position IN (SELECT value FROM json_each(?))", [json.dumps(request.positions)]
     own, own_parameters = Selection(include=request.include, exclude=()).sql_condition()
     wanted, parameters = selection.sql_condition()
-    row = db.execute(
-        f"SELECT count(*) FROM outbox WHERE position BETWEEN ? AND ?"
-        f" AND received_at >= ? AND received_at < ? AND {own} AND {wanted}",
-        (
+    return (
+        f"position BETWEEN ? AND ? AND received_at >= ? AND received_at < ? AND {own} AND {wanted}",
+        [
             request.from_position,
             request.to_position,
             request.since if request.since is not None else 0,
             request.until if request.until is not None else 2**62,
             *own_parameters,
             *parameters,
-        ),
-    ).fetchone()
-    return int(row[0])
+        ],
+    )
 
 
 def start(db: Connection, request: Request, *, events: int, now: int) -> int:

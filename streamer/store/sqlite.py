@@ -67,6 +67,7 @@ __all__ = [
     "open_reader",
     "open_writer",
     "require_safe_version",
+    "require_there",
 ]
 
 PAGE_BYTES = 4096
@@ -141,14 +142,27 @@ def _make_private(path: Path) -> None:
 
 def open_reader(path: Path) -> Connection:
     """Open a connection that cannot write; raises `StoreError` when there is no database."""
-    if not path.exists():
-        raise StoreError(
-            f"there is no database at {path}",
-            hint="Start the service once (`streamer serve`), or point --config at its settings.",
-        )
+    require_there(path)
     connection = connect_read_only(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def require_there(path: Path) -> None:
+    """Say plainly that there is no database, or that this user may not reach it."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StoreError(
+            f"there is no database at {path}",
+            hint="Start the service once (`streamer serve`), or point --config at its settings.",
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} cannot be reached ({error.strerror})",
+            hint="Run the command as the user that owns the data directory, such as `sudo -u "
+            "streamer`.",
+        ) from error
 
 
 def connect_read_only(path: Path) -> Connection:

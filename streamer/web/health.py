@@ -2,6 +2,8 @@
 
 Liveness says that the loops tick; readiness makes a real write. A wrong
 signature never makes the service unready: it is no fault of this machine.
+Each answer says by a random number which installation gave it, so that
+``streamer doctor`` can prove that a public URL leads to this one.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from quart import Blueprint, Response
 
 from streamer.clock import Clock
 from streamer.core.limits import READY_PROBE_SECONDS, READY_PROBE_TIMEOUT_SECONDS
+from streamer.store.facts import INSTANCE_HEADER
 
 
 class Health:
@@ -33,6 +36,8 @@ class Health:
         self._write_probe = write_probe
         self._asked_at = float("-inf")
         self._answer: str | None = None
+        self.instance = ""
+        """Which database answers (`streamer.store.facts.INSTANCE`); set when the service starts."""
         self._lock = anyio.Lock()
 
     async def unready_reason(self) -> str | None:
@@ -61,18 +66,19 @@ def health_routes(health: Health) -> Blueprint:
     """Make the two routes; the same on both listeners."""
     routes = Blueprint("health", __name__)
 
+    def answer(text: str, status: int) -> Response:
+        plain = Response(text + "\n", status, content_type="text/plain; charset=utf-8")
+        plain.headers[INSTANCE_HEADER] = health.instance
+        return plain
+
     @routes.get("/livez")
     async def livez() -> Response:
         alive = health.is_alive()
-        return _plain("alive" if alive else "a loop has stopped", 200 if alive else 503)
+        return answer("alive" if alive else "a loop has stopped", 200 if alive else 503)
 
     @routes.get("/readyz")
     async def readyz() -> Response:
         reason = await health.unready_reason()
-        return _plain(reason or "ready", 503 if reason else 200)
+        return answer(reason or "ready", 503 if reason else 200)
 
     return routes
-
-
-def _plain(text: str, status: int) -> Response:
-    return Response(text + "\n", status, content_type="text/plain; charset=utf-8")

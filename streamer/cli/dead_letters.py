@@ -1,0 +1,324 @@
+"""``streamer dead-letters``: events that a destination refused for good, and what to do with them.
+
+A retry is a replay of single events beside the live order; the letter closes
+itself when the destination takes the event after all, and opens again when it
+does not.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from streamer.cli.common import (
+    ConfigFile,
+    Json,
+    Yes,
+    change_database,
+    confirm,
+    load_config,
+    now,
+    print_json,
+    print_lines,
+    print_table,
+    read_database,
+)
+from streamer.cli.events import pretty
+from streamer.cli.wording import count, moment_text
+from streamer.config.model import Config
+from streamer.core import cloudevents
+from streamer.core.errors import UsageError
+from streamer.core.event import StoredEvent
+from streamer.core.privacy import Redactor
+from streamer.core.times import rfc3339
+from streamer.store import dead_letters, destinations, facts, outbox, replays
+from streamer.store.dead_letters import DeadLetter
+from streamer.store.sqlite import Connection
+
+STATES = ("open", "retrying", "accepted", "discarded")
+EXPORT_EVENTS = 500
+"""Events read at once by an export: bodies of 8 MiB must not all be in memory together."""
+NUMBERS_IN_BOOK_MAX = 100
+"""Numbers that one entry in the book of acts names."""
+
+_LINE_BREAKS_TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
+
+Ids = Annotated[tuple[int, ...], Parameter(help="Numbers of dead letters.")]
+Destination = Annotated[str | None, Parameter(help="Only of this destination.")]
+Reason = Annotated[str | None, Parameter(help="Only with this reason, such as http_422.")]
+All = Annotated[
+    bool, Parameter(name="--all", negative="", help="All that are open and fit the filters.")
+]
+
+
+def list_letters(
+    *,
+    destination: Destination = None,
+    reason: Reason = None,
+    state: Annotated[str, Parameter(help="open, retrying, accepted, discarded or any.")] = "open",
+    limit: Annotated[int, Parameter(help="At most so many.")] = 200,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """List dead letters, newest last."""
+    if state not in (*STATES, "any"):
+        raise UsageError(f"--state {state!r} is none", hint=f"One of {', '.join(STATES)}, any.")
+    found = read_database(
+        load_config(config).config,
+        lambda db: dead_letters.list_letters(
+            db,
+            destination=destination,
+            reason=reason,
+            state=None if state == "any" else state,
+            limit=limit,
+        ),
+    )
+    if json:
+        print_json([letter_as_json(letter) for letter in found])
+        return
+    headings = ("ID", "DESTINATION", "STATE", "BURIED", "REASON", "POSITION", "EVENT ID", "DETAIL")
+    print_table(headings, [_row(letter) for letter in found], "No dead letters.")
+
+
+def _row(letter: DeadLetter) -> tuple[object, ...]:
+    return (
+        letter.id,
+        letter.destination,
+        letter.state,
+        moment_text(rfc3339(letter.buried_at)),
+        letter.reason,
+        letter.position,
+        letter.event_id,
+        letter.detail,
+    )
+
+
+def letter_as_json(letter: DeadLetter) -> dict[str, object]:
+    """Return a letter as ``--json`` prints it."""
+    return {
+        **msgspec.structs.asdict(letter),
+        "buried_at": rfc3339(letter.buried_at),
+        "closed_at": rfc3339(letter.closed_at),
+    }
+
+
+def show(
+    letter: Annotated[int, Parameter(help="The number of a dead letter.")],
+    /,
+    *,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Show one dead letter with its event."""
+
+    def find(db: Connection) -> tuple[DeadLetter, StoredEvent | None]:
+        found = _load(db, letter)
+        events = outbox.read_positions(db, [found.position])
+        return found, events[0] if events else None
+
+    found, event = read_database(load_config(config).config, find)
+    if json:
+        body = None if event is None else msgspec.Raw(event.body)
+        print_json({**letter_as_json(found), "body": body})
+    else:
+        print_lines(_describe(found, event))
+
+
+def _load(db: Connection, letter_id: int) -> DeadLetter:
+    found = dead_letters.load(db, letter_id)
+    if found is None:
+        raise UsageError(
+            f"there is no dead letter {letter_id}", hint="See `streamer dead-letters list`."
+        )
+    return found
+
+
+def _describe(letter: DeadLetter, event: StoredEvent | None) -> Iterator[str]:
+    yield f"Dead letter   {letter.id} of {letter.destination}, {letter.state}"
+    yield f"Reason        {letter.reason}"
+    if letter.detail:
+        yield f"              {letter.detail}"
+    attempts = count(letter.attempts, "attempt")
+    yield f"Buried        {moment_text(rfc3339(letter.buried_at))} after {attempts}"
+    if letter.closed_at is not None:
+        yield f"Closed        {moment_text(rfc3339(letter.closed_at))}"
+    yield f"Event         {letter.event_id} of {letter.source}, position {letter.position}"
+    yield ""
+    yield from ["The event has been pruned."] if event is None else pretty(event.body)
+
+
+def retry(
+    ids: Ids = (),
+    /,
+    *,
+    destination: Destination = None,
+    reason: Reason = None,
+    every: All = False,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Send dead letters again, beside the live order."""
+    settings = load_config(config).config
+
+    def start(db: Connection) -> list[dict[str, object]]:
+        chosen = _choose(db, ids, destination=destination, reason=reason, every=every)
+        by_destination: dict[str, list[DeadLetter]] = {}
+        for letter in chosen:
+            by_destination.setdefault(letter.destination, []).append(letter)
+        return [
+            _start_retry(db, settings, name, letters) for name, letters in by_destination.items()
+        ]
+
+    started = change_database(settings, start)
+    if json:
+        print_json(started)
+        return
+    for one in started:
+        letters = count(int(str(one["events"])), "dead letter")
+        print_lines([f"replay {one['replay']} sends {letters} to {one['destination']} again"])
+    print_lines(["watch it with `streamer replay list`; what is refused again stays a dead letter"])
+
+
+def _start_retry(
+    db: Connection, settings: Config, name: str, letters: Sequence[DeadLetter]
+) -> dict[str, object]:
+    require_configured(settings, name)
+    known = destinations.load(db, name)
+    positions = tuple(sorted(letter.position for letter in letters))
+    for event in outbox.read_positions(db, positions):
+        if not known.selection.matches(event.object_type, event.metric):
+            raise UsageError(
+                f"{name} is set not to get {event.type_name} any more (position {event.position})",
+                hint="Change its include and exclude, or discard the dead letter.",
+            )
+    request = replays.Request(
+        destination=name,
+        from_position=positions[0],
+        to_position=positions[-1],
+        positions=positions,
+        letter_ids=tuple(letter.id for letter in letters),
+    )
+    replay_id = replays.start(db, request, events=len(positions), now=now())
+    return {"replay": replay_id, "destination": name, "events": len(positions)}
+
+
+def require_configured(settings: Config, name: str) -> None:
+    """Refuse to send to a destination that the service does not have."""
+    if name not in settings.destinations:
+        raise UsageError(
+            f"destination {name!r} is not in the configuration: nobody would send to it",
+            hint="Put it back, or let it go with `streamer destination forget`.",
+        )
+
+
+def _choose(
+    db: Connection,
+    ids: Sequence[int],
+    *,
+    destination: str | None,
+    reason: str | None,
+    every: bool,
+) -> list[DeadLetter]:
+    """Find the open letters that are meant; raises `UsageError` unless it is clear which."""
+    if every == bool(ids):
+        raise UsageError("say which dead letters: their numbers, or --all", hint="Not both.")
+    if ids:
+        if destination is not None or reason is not None:
+            raise UsageError("--destination and --reason go with --all, not with numbers")
+        chosen = [_load(db, letter_id) for letter_id in dict.fromkeys(ids)]
+        for letter in chosen:
+            if letter.state != "open":
+                raise UsageError(f"dead letter {letter.id} is not open, it is {letter.state}")
+        return chosen
+    chosen = dead_letters.list_letters(db, destination=destination, reason=reason)
+    if not chosen:
+        raise UsageError("no dead letter fits", hint="See `streamer dead-letters list`.")
+    return chosen
+
+
+def discard(
+    ids: Ids = (),
+    /,
+    *,
+    destination: Destination = None,
+    reason: Reason = None,
+    every: All = False,
+    yes: Yes = False,
+    config: ConfigFile = None,
+) -> None:
+    """Give dead letters up for good: their destination never gets these events."""
+    settings = load_config(config).config
+    chosen = read_database(
+        settings,
+        lambda db: _choose(db, ids, destination=destination, reason=reason, every=every),
+    )
+    confirm(f"Give up {_summary(chosen)} for good?", yes=yes)
+
+    def give_up(db: Connection) -> int:
+        given_up = dead_letters.discard(db, [letter.id for letter in chosen], now=now())
+        numbers = " ".join(str(letter.id) for letter in chosen[:NUMBERS_IN_BOOK_MAX])
+        more = " and more" if len(chosen) > NUMBERS_IN_BOOK_MAX else ""
+        detail = f"{_summary(chosen)}: {numbers}{more}"
+        facts.record_act(db, "dead-letters discard", detail, now=now())
+        return given_up
+
+    given_up = change_database(settings, give_up)
+    print_lines([f"discarded {count(given_up, 'dead letter')}"])
+
+
+def _summary(letters: Sequence[DeadLetter]) -> str:
+    by_destination = Counter(letter.destination for letter in letters)
+    parts = [f"{number} of {name}" for name, number in by_destination.items()]
+    return f"{count(len(letters), 'dead letter')} ({', '.join(parts)})"
+
+
+def export(
+    ids: Ids = (),
+    /,
+    *,
+    destination: Destination = None,
+    reason: Reason = None,
+    every: All = False,
+    raw: Annotated[
+        bool, Parameter(name="--raw", negative="", help="The webhook body, not a CloudEvent.")
+    ] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Write dead letters to standard output, one JSON object a line: reason and event."""
+    settings = load_config(config).config
+
+    def write(db: Connection) -> None:
+        db.execute("BEGIN")
+        try:
+            chosen = _choose(db, ids, destination=destination, reason=reason, every=every)
+            for line in _export_lines(db, chosen, raw=raw):
+                sys.stdout.buffer.write(line + b"\n")
+        finally:
+            db.execute("ROLLBACK")
+        sys.stdout.buffer.flush()
+
+    read_database(settings, write)
+
+
+def _export_lines(db: Connection, letters: Sequence[DeadLetter], *, raw: bool) -> Iterator[bytes]:
+    for start in range(0, len(letters), EXPORT_EVENTS):
+        some = letters[start : start + EXPORT_EVENTS]
+        positions = [letter.position for letter in some]
+        events = {event.position: event for event in outbox.read_positions(db, positions)}
+        yield from _lines(some, events, raw=raw)
+
+
+def _lines(
+    letters: Iterable[DeadLetter], events: dict[int, StoredEvent], *, raw: bool
+) -> Iterator[bytes]:
+    redactor = Redactor(drop=(), hash=())
+    for letter in letters:
+        event = events[letter.position]  # an open letter holds on to its event
+        encoded = event.body if raw else cloudevents.encode(event, redactor)
+        one_line = msgspec.Raw(encoded.translate(_LINE_BREAKS_TO_BLANKS))
+        yield msgspec.json.encode({**letter_as_json(letter), "event": one_line})

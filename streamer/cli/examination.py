@@ -1,0 +1,130 @@
+"""One look at everything that can cost an hour of events.
+
+It runs beside the service or without it and as any user. What a look cannot
+see is a finding like any other, and one look that fails does not end the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from streamer.cli.calls import Place, place_of_url
+from streamer.cli.common import print_json, print_lines
+from streamer.cli.inspection import Inspection, inspect
+from streamer.cli.looks import (
+    configured,
+    database,
+    machine,
+    permissions,
+    public,
+    service,
+    units,
+)
+from streamer.cli.looks.finding import Finding, guarded
+from streamer.config.model import Config
+from streamer.config.secrets import resolve
+from streamer.core.errors import UsageError
+
+
+def run(
+    config: Path | None, *, url: str | None, source: str | None, send_test: bool, json: bool
+) -> None:
+    """Look at everything, tell it, and exit with 1 if anything failed."""
+    if send_test and url is None:
+        raise UsageError("--send-test sends to --url, which is missing")
+    found = inspect(config)
+    findings = configured.configuration(found)
+    if found.loaded is not None:
+        findings += look_inside(found.loaded.config, found)
+    findings += guarded("clock", "the clock is synchronised", machine.clock)
+    findings += guarded("unit", "the systemd units", units.units)
+    if url is not None:
+        findings += _look_from_outside(url, source, found, send_test=send_test)
+    if json:
+        print_json({"ok": not _failures(findings), "findings": findings})
+    else:
+        print_lines(_written(findings))
+        if url is None:
+            print_lines(["Not looked at: the public URL. Say --url https://YOUR-HOST."])
+    if _failures(findings):
+        sys.exit(1)
+
+
+def look_inside(config: Config, found: Inspection) -> list[Finding]:
+    """Take every look that needs a configuration and nothing else."""
+    directory = config.database_path.parent
+    as_service = permissions.owner_of(directory) in {None, os.geteuid()}
+    looks = (
+        ("user", "the command's user", partial(permissions.user, directory)),
+        ("service.running", "the service is running", partial(service.running, directory)),
+        (
+            "service.ready",
+            "the service answers on its own address",
+            lambda: service.answering(config, _instance(config)),
+        ),
+        ("sqlite", "SQLite", partial(machine.sqlite_library, config.outbox)),
+        ("database", "the database can be read", partial(database.database, config)),
+        ("alarms", "the alarms that stand", partial(database.calls_and_alarms, config)),
+        ("disk", "the disk", partial(machine.disk, directory, config.outbox)),
+        ("permissions", "who can read the data", partial(permissions.data_files, directory)),
+    )
+    findings = [finding for code, what, look in looks for finding in guarded(code, what, look)]
+    return findings + configured.destinations(found.destinations, as_service=as_service)
+
+
+def _instance(config: Config) -> str:
+    """Return the database's number, or nothing when this user may not read it."""
+    numbers: list[str] = []
+
+    def read() -> list[Finding]:
+        numbers.append(database.instance(config))
+        return []
+
+    guarded("database", "", read)
+    return numbers[0] if numbers else ""
+
+
+def _look_from_outside(
+    url: str, source: str | None, found: Inspection, *, send_test: bool
+) -> list[Finding]:
+    config = found.loaded.config if found.loaded is not None else None
+    names = list(config.sources) if config is not None else []
+    chosen = source or (names[0] if len(names) == 1 else "customerio")
+    place = place_of_url(url, source=chosen)
+    known = _known(config) if config is not None else public.Known(instance="", running=None)
+    findings = guarded("url", "the public URL", lambda: public.public_url(place, known))
+    if send_test and config is not None:
+        look = partial(_send_test, place, chosen, config)
+        findings += guarded("url.test", "a signed test event is stored", look)
+    return findings
+
+
+def _known(config: Config) -> public.Known:
+    running = service.is_running(config.database_path.parent)
+    return public.Known(instance=_instance(config), running=running)
+
+
+def _send_test(place: Place, source: str, config: Config) -> list[Finding]:
+    if source not in config.sources:
+        raise UsageError(f"there is no source {source!r} whose key could sign")
+    return public.send_test(place, resolve(config.sources[source].signing_keys[0], os.environ))
+
+
+def _failures(findings: Iterable[Finding]) -> int:
+    return sum(finding.state == "failed" for finding in findings)
+
+
+def _written(findings: list[Finding]) -> list[str]:
+    marks = {"ok": "ok     ", "warning": "WARNING", "failed": "FAILED "}
+    lines = []
+    for finding in findings:
+        detail = f": {finding.detail}" if finding.detail else ""
+        lines.append(f"{marks[finding.state]} {finding.what}{detail}")
+        if finding.hint:
+            lines.append(f"        {finding.hint}")
+    counts = [sum(finding.state == state for finding in findings) for state in marks]
+    return [*lines, "", f"{counts[2]} failed, {counts[1]} warnings, {counts[0]} ok"]

@@ -1,0 +1,80 @@
+"""``streamer init``: write a configuration to start from, and say what is left to do.
+
+The file appears whole or not at all, readable by its owner alone, and takes
+another one's place only when that is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from streamer.cli.common import Json, print_json, print_lines
+from streamer.config.generated import SIGNING_KEY_FILE
+from streamer.config.template import render
+from streamer.core.errors import StreamerError, UsageError
+
+FILE_NAME = "streamer.toml"
+DATA_DIRECTORY = "streamer-data"
+
+Directory = Annotated[Path, Parameter(help="Where to write it; made if missing.")]
+Force = Annotated[bool, Parameter(negative="", help="Replace a file that is there already.")]
+
+
+def init(*, directory: Directory = Path(), force: Force = False, json: Json = False) -> None:
+    """Write a commented configuration, streamer.toml, to start from.
+
+    Everything that can be set stands in it. It keeps its data beside itself;
+    systemd/install.sh writes one for a machine that runs streamer as a service.
+    """
+    directory = directory.absolute()
+    path, data_dir = directory / FILE_NAME, directory / DATA_DIRECTORY
+    _write(path, render(data_dir), replace=force)
+    if json:
+        print_json({"path": str(path), "data_dir": str(data_dir)})
+    else:
+        print_lines([f"Wrote {path}", *_next_steps(path, data_dir)])
+
+
+def _next_steps(path: Path, data_dir: Path) -> list[str]:
+    return [
+        "",
+        "Next:",
+        "  1. Paste the signing key from the webhook's page in Customer.io, then Enter and Ctrl-D:",
+        f"       mkdir -m 700 -p {data_dir}",
+        f"       install -m 600 /dev/stdin {data_dir / SIGNING_KEY_FILE}",
+        f"  2. streamer check --config {path}",
+        f"  3. streamer serve --config {path}",
+        f"  4. streamer send-sample --config {path}",
+    ]
+
+
+def _write(path: Path, text: str, *, replace: bool) -> None:
+    """Write a draft beside the file and put it in its place: a link never replaces anything."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                draft.replace(path)
+            else:
+                path.hardlink_to(draft)
+        finally:
+            draft.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise UsageError(
+            f"{path} is there already", hint="Say --force to replace it; nothing was changed."
+        ) from error
+    except OSError as error:
+        raise StreamerError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="Choose another place with --directory, or run the command as its owner.",
+        ) from error

@@ -1,0 +1,138 @@
+"""Everything that can be said of a configuration without starting or writing anything.
+
+``check`` prints it and ``doctor`` begins with it. All that is wrong is
+collected, never just the first. A secret that this user may not see is no
+mistake: it is said not to have been looked at, and nothing that needs it is.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from streamer.cli.common import load_config
+from streamer.clock import SystemClock
+from streamer.config.generated import SIGNING_KEY_FILE
+from streamer.config.load import Loaded
+from streamer.config.model import Config
+from streamer.config.problems import ConfigurationErrors, Problem, dotted
+from streamer.config.secrets import CREDENTIALS_DIRECTORY, Secrets, exposure, resolve, secrets_in
+from streamer.core.alarms import Alarm
+from streamer.core.errors import ConfigurationError
+from streamer.destinations import registry
+from streamer.destinations.base import Destination
+from streamer.destinations.options import Secret
+from streamer.store import sqlite
+
+NOT_LOOKED_AT = "not looked at"
+"""How a warning begins that only says what this user could not see."""
+
+
+class Inspection(msgspec.Struct, kw_only=True):
+    """What was found so far; `inspect` returns it complete."""
+
+    loaded: Loaded | None = None
+    """None when the file itself is wrong; then nothing beyond it was looked at."""
+    values: Secrets = msgspec.field(default_factory=lambda: Secrets({}, []))
+    """The secrets that could be read."""
+    destinations: list[Destination] = []
+    """Those that could be built; they are connected to nothing."""
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+
+    @property
+    def subject(self) -> str:
+        """What the findings are about, for a person."""
+        path = self.loaded.path if self.loaded is not None else None
+        return str(path) if path is not None else "the built-in configuration"
+
+
+def inspect(file: Path | None) -> Inspection:
+    """Look at the configuration as ``serve`` would find it."""
+    found = Inspection()
+    try:
+        loaded = load_config(file)
+    except ConfigurationErrors as error:
+        found.problems += error.problems
+        return found
+    found.loaded = loaded
+    found.warnings += loaded.warnings
+    readable = _read_secrets(loaded, found)
+    _build_destinations(loaded.config, readable, found)
+    _look_at_sqlite(loaded.config, found)
+    return found
+
+
+def _read_secrets(loaded: Loaded, found: Inspection) -> frozenset[Secret]:
+    values: dict[Secret, str] = {}
+    for path, secret in secrets_in(loaded.config):
+        try:
+            values[secret] = resolve(secret, os.environ)
+        except ConfigurationError as error:
+            if _is_out_of_sight(secret, error):
+                found.warnings.append(_not_looked_at(dotted(path), secret, error))
+            elif not _is_made_at_the_first_start(loaded, secret):
+                found.problems.append(
+                    Problem(path=dotted(path), message=str(error), hint=error.hint)
+                )
+        else:
+            found.warnings += exposure(secret, dotted(path))
+    found.values = Secrets(values, [])
+    return frozenset(values)
+
+
+def _is_made_at_the_first_start(loaded: Loaded, secret: Secret) -> bool:
+    key = loaded.config.database_path.with_name(SIGNING_KEY_FILE)
+    return loaded.origin == "default" and secret.file == str(key) and not key.exists()
+
+
+def _is_out_of_sight(secret: Secret, error: ConfigurationError) -> bool:
+    """Tell whether a secret may well be right and only this user cannot tell."""
+    if secret.credential is not None and not os.environ.get(CREDENTIALS_DIRECTORY):
+        return True
+    return isinstance(error.__cause__, PermissionError)
+
+
+def _not_looked_at(path: str, secret: Secret, error: ConfigurationError) -> Problem:
+    if secret.credential is not None:
+        message = f"{NOT_LOOKED_AT}: only the service is given the credential {secret.credential}"
+        hint = f"As root, {CREDENTIALS_DIRECTORY}=/etc/streamer/credentials lets it be looked at."
+    else:
+        message = f"{NOT_LOOKED_AT}: {error}"
+        hint = "Run the command as the service's user, such as `sudo -u streamer`, to look at it."
+    return Problem(path=path, message=message, hint=hint)
+
+
+def _build_destinations(config: Config, readable: frozenset[Secret], found: Inspection) -> None:
+    clock = SystemClock()
+    for name, options in config.destinations.items():
+        if not readable.issuperset(secret for _, secret in secrets_in(options)):
+            continue  # that has been said already
+        try:
+            destination = registry.build(
+                name, options, clock=clock, secret=found.values.of, raise_alarm=_ignore
+            )
+        except ConfigurationError as error:
+            problem = Problem(path=f"destinations.{name}", message=str(error), hint=error.hint)
+            found.problems.append(problem)
+        else:
+            found.destinations.append(destination)
+
+
+def _ignore(alarm: Alarm, message: str) -> None:
+    """Drop an alarm: nothing is delivered here, so nothing has happened."""
+
+
+def _look_at_sqlite(config: Config, found: Inspection) -> None:
+    try:
+        sqlite.require_safe_version(allow_unsafe=False)
+    except ConfigurationError as error:
+        allowed = config.outbox.allow_unsafe_sqlite
+        problem = Problem(
+            path="outbox.allow_unsafe_sqlite",
+            message=str(error),
+            hint="" if allowed else error.hint,
+        )
+        (found.warnings if allowed else found.problems).append(problem)

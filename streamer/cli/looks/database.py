@@ -1,0 +1,112 @@
+"""The database: can it be read, is its schema known, what stands in it that is wrong?
+
+Only what costs nothing at any size; `streamer db check` reads everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from streamer.cli.common import now
+from streamer.cli.looks.finding import Finding, failed, ok, warning
+from streamer.config.model import Config
+from streamer.core.times import rfc3339
+from streamer.store import alarms, facts, migrate, sqlite
+from streamer.store.alarms import RaisedAlarm
+from streamer.store.sqlite import Connection
+
+T = TypeVar("T")
+
+_MIB = 2**20
+
+
+def instance(config: Config) -> str:
+    """Return the random number that the database was given; empty when there is none yet."""
+    return _ask(config, facts.instance) if _schema(config) else ""
+
+
+def database(config: Config) -> list[Finding]:
+    """Open the database and read its schema's version."""
+    path = config.database_path
+    version = _schema(config)
+    if version is None:
+        hint = "The first start makes it: `streamer serve`."
+        return [warning("database", "there is a database", f"none at {path}", hint)]
+    findings = [judge_schema(version, len(migrate.load_migrations()))]
+    findings.append(judge_wal(_size(path.with_name(path.name + "-wal")), config))
+    return findings
+
+
+def _schema(config: Config) -> int | None:
+    """Return the schema's version, also one that other commands refuse; None: no database."""
+    return _ask(config, migrate.schema_version) if config.database_path.exists() else None
+
+
+def _ask(config: Config, work: Callable[[Connection], T]) -> T:
+    connection = sqlite.open_reader(config.database_path)
+    try:
+        return work(connection)
+    except sqlite.Error as error:
+        raise sqlite.map_error(error) from error
+    finally:
+        connection.close()
+
+
+def judge_schema(version: int, known: int) -> Finding:
+    """Judge the schema's version against the one that this program works with."""
+    code, what = "database.schema", "the schema is this program's"
+    detail = f"version {version} of {known}"
+    if version == known:
+        return ok(code, what, detail)
+    if version < known:
+        hint = "The next start of the service brings it up to date; commands wait for that."
+        return warning(code, what, detail, hint)
+    hint = "Install the newer streamer again; this one can do nothing with it."
+    return failed(code, what, detail, hint)
+
+
+def judge_wal(size: int, config: Config) -> Finding:
+    """Judge the size of the write-ahead log, which grows while a reader stays in one SELECT."""
+    code, what = "database.wal", "the write-ahead log is small"
+    detail = f"{size / _MIB:.1f} MiB"
+    if size <= config.outbox.wal_alarm_bytes:
+        return ok(code, what, detail)
+    hint = f"Something reads without an end: `fuser {config.database_path}` shows who has it open."
+    return failed(code, what, detail, hint)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def calls_and_alarms(config: Config) -> list[Finding]:
+    """Tell when the last signed call came, and the alarms that stand."""
+    if _schema(config) != len(migrate.load_migrations()):
+        return []
+    at = now()
+    raised = _ask(config, lambda db: alarms.current(db, now=at))
+    last = rfc3339(_ask(config, _last_call)) or "none came yet"
+    return [ok("database.calls", "the last signed call", last), *judge_alarms(raised)]
+
+
+def _last_call(db: Connection) -> int | None:
+    (last_at,) = db.execute("SELECT max(last_received_at) FROM sources").fetchone()
+    return last_at  # type: ignore[no-any-return]  # a column of whole numbers
+
+
+def judge_alarms(raised: Sequence[RaisedAlarm]) -> list[Finding]:
+    """Turn alarms into findings, each under its own code."""
+    if not raised:
+        return [ok("alarms", "no alarm stands")]
+    return [
+        (failed if alarm.severity == "critical" else warning)(
+            alarm.code,
+            alarm.title,
+            f"{alarm.subject + ': ' if alarm.subject else ''}{alarm.message} "
+            f"(times: {alarm.times}, last at {rfc3339(alarm.last_at)})",
+            f"See {alarm.code} in docs/operating.md.",
+        )
+        for alarm in raised
+    ]

@@ -1,0 +1,267 @@
+"""``streamer quarantine``: signed calls that were no events when they came.
+
+The bytes are shown only as text that a terminal cannot trip over; ``--output``
+writes them to a file as they are.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from streamer.cli.common import (
+    ConfigFile,
+    Json,
+    Yes,
+    change_database,
+    confirm,
+    load_config,
+    now,
+    print_json,
+    print_lines,
+    print_table,
+    read_database,
+)
+from streamer.cli.events import entry_as_json
+from streamer.cli.wording import count, moment_text, size
+from streamer.config.model import Config
+from streamer.core.errors import StreamerError, UsageError
+from streamer.core.times import rfc3339
+from streamer.store import facts, quarantine
+from streamer.store.quarantine import Entry
+from streamer.store.reread import Became, Reread, reread
+from streamer.store.sqlite import Connection
+
+PREVIEW_BYTES = 2_048
+ENTRIES_AT_ONCE = 20
+"""Entries read again in one transaction: the service must not wait long for its turn."""
+_HEX_COLUMNS = 16
+_LEFT = (Became.EVENT, Became.DUPLICATE)
+
+Ids = Annotated[tuple[int, ...], Parameter(help="Numbers of entries.")]
+All = Annotated[bool, Parameter(name="--all", negative="", help="All that fit the filters.")]
+Source = Annotated[str | None, Parameter(help="Only of this source.")]
+Reason = Annotated[str | None, Parameter(help="Only with this reason, such as not_json.")]
+
+
+def list_entries(
+    *,
+    source: Source = None,
+    reason: Reason = None,
+    limit: Annotated[int, Parameter(help="At most the newest so many.")] = 200,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """List what is in quarantine, newest last."""
+    found = read_database(
+        load_config(config).config,
+        lambda db: quarantine.list_entries(db, source=source, reason=reason, limit=limit),
+    )
+    if json:
+        print_json([entry_as_json(entry) for entry in found])
+        return
+    headings = ("ID", "SOURCE", "REASON", "LAST RECEIVED", "TIMES", "SIZE", "DETAIL")
+    print_table(headings, [_row(entry) for entry in found], "The quarantine is empty.")
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    return (
+        entry.id,
+        entry.source,
+        entry.reason,
+        moment_text(rfc3339(entry.last_received_at)),
+        entry.times,
+        size(entry.body_bytes) + (", cut" if entry.is_cut else ""),
+        entry.detail,
+    )
+
+
+def show(
+    entry: Annotated[int, Parameter(help="The number of an entry.")],
+    /,
+    *,
+    output: Annotated[
+        Path | None, Parameter(help="Write the raw bytes to this new file instead.")
+    ] = None,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Show one entry and the beginning of its bytes."""
+
+    def find(db: Connection) -> tuple[Entry, bytes]:
+        return _load(db, entry), quarantine.read_body(db, entry)
+
+    found, body = read_database(load_config(config).config, find)
+    if output is not None:
+        _write(output, body)
+    if json:
+        preview = body[:PREVIEW_BYTES].decode("utf-8", "backslashreplace")
+        print_json({**entry_as_json(found), "beginning": preview})
+    elif output is not None:
+        print_lines([f"wrote {size(len(body))} to {output}"])
+    else:
+        print_lines(_describe(found, body))
+
+
+def _load(db: Connection, entry_id: int) -> Entry:
+    found = quarantine.load(db, entry_id)
+    if found is None:
+        raise UsageError(
+            f"there is no entry {entry_id} in quarantine", hint="See `streamer quarantine list`."
+        )
+    return found
+
+
+def _write(output: Path, body: bytes) -> None:
+    """Write into a file that must be new, for its owner alone: it holds personal data."""
+    try:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - pathlib opens no descriptors
+            file.write(body)
+    except OSError as error:
+        raise StreamerError(
+            f"{output} cannot be written ({error.strerror})", hint="Name a new file."
+        ) from error
+
+
+def _describe(entry: Entry, body: bytes) -> Iterator[str]:
+    yield f"Entry       {entry.id} of {entry.source}"
+    yield f"Reason      {entry.reason}: {entry.detail}"
+    if entry.event_id is not None:
+        yield f"Event id    {entry.event_id}"
+    times = f", {entry.times} times" if entry.times > 1 else ""
+    yield f"Received    {moment_text(rfc3339(entry.last_received_at))}{times}"
+    kept = f", of which {size(entry.kept_bytes)} were kept" if entry.is_cut else ""
+    yield f"Size        {size(entry.body_bytes)}{kept}"
+    if entry.content_encoding is not None:
+        yield f"Encoding    {entry.content_encoding}"
+    yield ""
+    yield from preview(body)
+    if len(body) > PREVIEW_BYTES:
+        rest = size(len(body) - PREVIEW_BYTES)
+        yield f"… and {rest} more: `streamer quarantine show {entry.id} --output FILE`"
+
+
+def preview(body: bytes) -> Iterator[str]:
+    """Write the beginning as text if it is text, else as hexadecimal beside what is readable."""
+    beginning, rest = body[:PREVIEW_BYTES], body[PREVIEW_BYTES:]
+    try:
+        # A character that is cut in two where the preview ends is no reason to show hexadecimal.
+        text = codecs.getincrementaldecoder("utf-8")().decode(beginning, final=not rest)
+    except UnicodeDecodeError:
+        yield from _hexadecimal(beginning)
+    else:
+        yield from text.split("\n")
+
+
+def _hexadecimal(octets: bytes) -> Iterator[str]:
+    for at in range(0, len(octets), _HEX_COLUMNS):
+        row = octets[at : at + _HEX_COLUMNS]
+        readable = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        yield f"{at:06x}  {row.hex(' '):<{_HEX_COLUMNS * 3}} {readable}"
+
+
+def retry(
+    ids: Ids = (),
+    /,
+    *,
+    source: Source = None,
+    reason: Reason = None,
+    every: All = False,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Read entries again, with the present program; what is an event now joins the outbox."""
+    settings = load_config(config).config
+    chosen = read_database(
+        settings, lambda db: _choose(db, ids, source=source, reason=reason, every=every)
+    )
+    results: list[Reread] = []
+    for start in range(0, len(chosen), ENTRIES_AT_ONCE):
+        ids_at_once = [entry.id for entry in chosen[start : start + ENTRIES_AT_ONCE]]
+        results += change_database(settings, partial(_reread, ids_at_once, settings))
+    if json:
+        print_json([_result_as_json(result) for result in results])
+    else:
+        print_lines(_tell(result) for result in results)
+    if not any(result.became in _LEFT for result in results):
+        raise StreamerError("nothing left the quarantine", hint="Each entry above says why.")
+
+
+def _choose(
+    db: Connection, ids: Sequence[int], *, source: str | None, reason: str | None, every: bool
+) -> list[Entry]:
+    """Find the entries that are meant; raises `UsageError` unless it is clear which."""
+    if every == bool(ids):
+        raise UsageError("say which entries: their numbers, or --all", hint="Not both.")
+    if ids:
+        if source is not None or reason is not None:
+            raise UsageError("--source and --reason go with --all, not with numbers")
+        return [_load(db, entry_id) for entry_id in dict.fromkeys(ids)]
+    chosen = quarantine.list_entries(db, source=source, reason=reason)
+    if not chosen:
+        raise UsageError("no entry fits", hint="See `streamer quarantine list`.")
+    return chosen
+
+
+def _reread(ids: Sequence[int], settings: Config, db: Connection) -> list[Reread]:
+    results = [
+        reread(db, entry, body_bytes_max=settings.outbox.body_max_bytes)
+        for entry_id in ids
+        if (entry := quarantine.load(db, entry_id)) is not None
+    ]
+    left = [str(result.entry_id) for result in results if result.became in _LEFT]
+    if left:
+        facts.record_act(db, "quarantine retry", " ".join(left), now=now())
+    return results
+
+
+def _result_as_json(result: Reread) -> dict[str, object]:
+    return {
+        "entry": result.entry_id,
+        "became": result.became.value,
+        "position": result.position,
+        "detail": result.detail,
+    }
+
+
+def _tell(result: Reread) -> str:
+    if result.became is Became.EVENT:
+        return f"entry {result.entry_id} is an event now, at position {result.position}"
+    if result.became is Became.DUPLICATE:
+        return f"entry {result.entry_id} repeats the event at position {result.position}"
+    return f"entry {result.entry_id} stays: {result.detail}"
+
+
+def discard(
+    ids: Ids = (),
+    /,
+    *,
+    source: Source = None,
+    reason: Reason = None,
+    every: All = False,
+    yes: Yes = False,
+    config: ConfigFile = None,
+) -> None:
+    """Delete entries for good."""
+    settings = load_config(config).config
+    chosen = read_database(
+        settings, lambda db: _choose(db, ids, source=source, reason=reason, every=every)
+    )
+    entries = count(len(chosen), "entry", "entries")
+    confirm(f"Delete {entries} of the quarantine for good?", yes=yes)
+
+    def delete(db: Connection) -> int:
+        deleted = sum(quarantine.discard(db, entry.id) for entry in chosen)
+        detail = f"{deleted}, from {chosen[0].id} to {chosen[-1].id}"
+        facts.record_act(db, "quarantine discard", detail, now=now())
+        return deleted
+
+    deleted = change_database(settings, delete)
+    print_lines([f"deleted {count(deleted, 'entry', 'entries')}"])

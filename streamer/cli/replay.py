@@ -1,0 +1,282 @@
+"""``streamer replay``: send a part of the outbox to a destination again.
+
+A replay runs beside the live order with a cursor of its own. A rewind moves
+the live cursor itself back, which keeps the order and holds new events up;
+either way the destination is sent what it may have accepted before, so the
+number is shown and asked about first.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from streamer.cli.common import (
+    ConfigFile,
+    Json,
+    Yes,
+    change_database,
+    confirm,
+    load_config,
+    moment,
+    now,
+    print_json,
+    print_lines,
+    print_table,
+    printable,
+    read_database,
+)
+from streamer.cli.dead_letters import require_configured
+from streamer.cli.destination import require_known
+from streamer.cli.events import Since, Types, Until
+from streamer.cli.replay_plan import Asked, Plan, Rewind, make_plan, make_rewind, rewind
+from streamer.cli.status import service_runs
+from streamer.cli.watch import trouble_of, watch_replay
+from streamer.cli.wording import count, moment_text
+from streamer.config.model import Config
+from streamer.core.errors import StreamerError, UsageError
+from streamer.core.selection import validate_pattern
+from streamer.core.times import rfc3339
+from streamer.store import replays
+from streamer.store.replays import Replay
+from streamer.store.sqlite import Connection
+
+
+def start(
+    destination: Annotated[str, Parameter(help="Where to send it.")],
+    /,
+    *,
+    from_position: Annotated[
+        int | None, Parameter(name="--from", help="The first position.")
+    ] = None,
+    to_position: Annotated[int | None, Parameter(name="--to", help="The last position.")] = None,
+    since: Since = None,
+    until: Until = None,
+    events: Annotated[
+        tuple[str, ...],
+        Parameter(name="--event", negative="", help="An event id; may be repeated."),
+    ] = (),
+    types: Types = (),
+    every: Annotated[
+        bool, Parameter(name="--all", negative="", help="Everything that it has settled.")
+    ] = False,
+    rewind_cursor: Annotated[
+        bool, Parameter(name="--rewind", negative="", help="Move the live cursor back instead.")
+    ] = False,
+    dry_run: Annotated[bool, Parameter(name="--dry-run", negative="", help="Only count.")] = False,
+    watch: Annotated[
+        bool, Parameter(name="--watch", negative="", help="Show the progress until it is done.")
+    ] = False,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Start a replay, or rewind the live cursor."""
+    settings = load_config(config).config
+    asked = Asked(
+        from_position=from_position,
+        to_position=to_position,
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
+        events=events,
+        types=types,
+        every=every,
+    )
+    _warn([odd for pattern in types if (odd := validate_pattern(pattern)) is not None])
+    if rewind_cursor:
+        _rewind(settings, destination, asked, dry_run=dry_run, yes=yes, json=json)
+    else:
+        _replay(settings, destination, asked, dry_run=dry_run, yes=yes, json=json, watch=watch)
+
+
+def _warn(notes: Iterable[str]) -> None:
+    """Tell a person; standard output is for the result."""
+    sys.stderr.write("".join(f"note: {printable(note)}\n" for note in notes))
+
+
+def _replay(
+    settings: Config,
+    name: str,
+    asked: Asked,
+    *,
+    dry_run: bool,
+    yes: bool,
+    json: bool,
+    watch: bool,
+) -> None:
+    plan = read_database(settings, lambda db: _plan(db, settings, name, asked))
+    _warn(plan.notes)
+    if dry_run:
+        _print_counts(plan.by_type, json=json)
+        return
+    if not plan.events:
+        raise StreamerError(
+            "there is nothing to send again",
+            hint="No event in the outbox fits what was asked for and the destination's filter.",
+        )
+    events = count(plan.events, "event")
+    confirm(f"Send {events} to {name} again? It may have accepted them before.", yes=yes)
+    replay_id = change_database(
+        settings, lambda db: replays.start(db, plan.request, events=plan.events, now=now())
+    )
+    try:
+        if json:
+            print_json({"replay": replay_id, "destination": name, "events": plan.events})
+        else:
+            print_lines([f"replay {replay_id} sends {events} to {name}"])
+        sys.stdout.flush()
+        _follow(settings, replay_id, watch=watch, json=json)
+    except KeyboardInterrupt:
+        _warn([f"the replay goes on; call it off with `streamer replay cancel {replay_id}`"])
+        raise
+
+
+def _follow(settings: Config, replay_id: int, *, watch: bool, json: bool) -> None:
+    """Stay until a replay is over, if that is wanted and it can be expected to end."""
+    if service_runs(settings.database_path.parent) is False:
+        _warn(["the service is stopped: the replay begins when it starts"])
+    elif watch:
+        replay = watch_replay(settings, replay_id)
+        letters = count(replay.buried, "dead letter")
+        end = f"replay {replay_id} is {replay.state}: {replay.accepted:,} accepted, {letters}"
+        _warn([end]) if json else print_lines([end])
+    else:
+        _warn(["watch it with `streamer replay list`"])
+
+
+def _plan(db: Connection, settings: Config, name: str, asked: Asked) -> Plan:
+    require_known(db, name)
+    require_configured(settings, name)
+    return make_plan(db, name, asked)
+
+
+def _print_counts(by_type: dict[str, int], *, json: bool) -> None:
+    if json:
+        print_json({"events": sum(by_type.values()), "by_type": by_type})
+        return
+    lines = [f"{events:>12,}  {name}" for name, events in by_type.items()]
+    print_lines([*lines, f"{sum(by_type.values()):>12,}  in all"])
+
+
+def _rewind(
+    settings: Config, name: str, asked: Asked, *, dry_run: bool, yes: bool, json: bool
+) -> None:
+    planned = read_database(settings, lambda db: _plan_rewind(db, name, asked))
+    if dry_run:
+        _print_counts(planned.by_type, json=json)
+        return
+    events = count(planned.events, "event")
+    confirm(
+        f"Move the cursor of {name} back from {planned.before} to {planned.position}? {events} that"
+        " it has settled are sent again, and newer ones wait behind them.",
+        yes=yes,
+    )
+
+    def move(db: Connection) -> Rewind:
+        moved = make_rewind(db, name, asked)  # the cursor has gone on while the operator read
+        rewind(db, moved, now=now())
+        return moved
+
+    moved = change_database(settings, move)
+    if json:
+        print_json(
+            {
+                "destination": name,
+                "cursor": moved.position,
+                "before": moved.before,
+                "events": moved.events,
+            }
+        )
+    else:
+        print_lines([f"the cursor of {name} stands at {moved.position} again"])
+
+
+def _plan_rewind(db: Connection, name: str, asked: Asked) -> Rewind:
+    require_known(db, name)
+    return make_rewind(db, name, asked)
+
+
+def list_replays(
+    *,
+    running: Annotated[
+        bool, Parameter(name="--running", negative="", help="Only those that are not over.")
+    ] = False,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """List replays and their progress, newest last."""
+    found = read_database(
+        load_config(config).config,
+        lambda db: [
+            (replay, trouble_of(db, replay))
+            for replay in replays.list_replays(db, running_only=running)
+        ],
+    )
+    if json:
+        print_json([_as_json(replay, trouble) for replay, trouble in found])
+        return
+    print_table(
+        ("ID", "DESTINATION", "STATE", "PROGRESS", "DEAD LETTERS", "STARTED", "WHAT", "TROUBLE"),
+        [
+            (
+                replay.id,
+                replay.destination,
+                replay.state,
+                _progress(replay),
+                replay.buried,
+                moment_text(rfc3339(replay.created_at)),
+                _what(replay),
+                trouble,
+            )
+            for replay, trouble in found
+        ],
+        "No replays.",
+    )
+
+
+def _progress(replay: Replay) -> str:
+    done = replay.accepted + replay.buried
+    share = f", {min(100, done * 100 // replay.events)} %" if replay.events else ""
+    return f"{done:,} of {replay.events:,}{share}"
+
+
+def _what(replay: Replay) -> str:
+    if replay.kind == "range":
+        types = f" {' '.join(replay.include)}" if replay.include else ""
+        return f"{replay.from_position} to {replay.to_position}{types}"
+    return "dead letters" if replay.kind == "dead_letters" else "single events"
+
+
+def _as_json(replay: Replay, trouble: str) -> dict[str, object]:
+    return {
+        **msgspec.structs.asdict(replay),
+        "since": rfc3339(replay.since),
+        "until": rfc3339(replay.until),
+        "created_at": rfc3339(replay.created_at),
+        "finished_at": rfc3339(replay.finished_at),
+        "trouble": trouble,
+    }
+
+
+def cancel(
+    replay: Annotated[int, Parameter(help="The number of a replay.")],
+    /,
+    *,
+    config: ConfigFile = None,
+) -> None:
+    """Call a replay off; what it has sent stays sent."""
+
+    def call_off(db: Connection) -> Replay:
+        found = replays.load(db, replay)
+        if found is None:
+            raise UsageError(f"there is no replay {replay}", hint="See `streamer replay list`.")
+        if not replays.cancel(db, found, now=now()):
+            raise UsageError(f"replay {replay} is over already: {found.state}")
+        return found
+
+    found = change_database(load_config(config).config, call_off)
+    print_lines([f"replay {replay} is cancelled after {_progress(found)}"])

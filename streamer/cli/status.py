@@ -1,0 +1,140 @@
+"""``streamer status``: how far each destination is, and what is wrong, in one look.
+
+Costs the same at ten events and at ten million, and prints without a table
+library, so that it answers at once on a machine in trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from streamer.cli.common import ConfigFile, Json, load_config, now, print_json, print_lines
+from streamer.cli.common import read_database as read
+from streamer.cli.wording import count, duration, moment_text, size
+from streamer.core.errors import StoreError
+from streamer.core.times import rfc3339
+from streamer.store import lockfile
+from streamer.store import status as stored_status
+from streamer.store.alarms import RaisedAlarm
+from streamer.store.status import DestinationStatus, SourceStatus, Status
+
+T = TypeVar("T")
+
+_INDENT = "  "
+
+
+def status(*, config: ConfigFile = None, json: Json = False) -> None:
+    """Show how far each destination is, and what is wrong."""
+    settings = load_config(config).config
+    found = read(settings, lambda db: stored_status.read(db, now=now()))
+    running = service_runs(settings.database_path.parent)
+    if json:
+        print_json({**msgspec.to_builtins(found), "service_running": running})
+    else:
+        print_lines(describe(found, running=running))
+
+
+def service_runs(data_dir: Path) -> bool | None:
+    """Tell whether a service holds the data directory; None when this user may not look."""
+    try:
+        return lockfile.is_held(data_dir)
+    except StoreError:
+        return None
+
+
+def describe(found: Status, *, running: bool | None) -> Iterator[str]:
+    """Write a status for people, the alarms last, where the eye ends up."""
+    service = {True: "running", False: "stopped", None: "not known (ask as its own user)"}[running]
+    outbox = found.outbox
+    held = f"{count(outbox.events, 'event')}, {size(outbox.bytes)}"
+    if outbox.first_position is not None:
+        held += f", positions {outbox.first_position} to {outbox.last_position}"
+    yield f"Service      {service}"
+    yield f"Outbox       {held}"
+    yield f"Quarantine   {_quarantine(found.quarantine)}"
+    yield ""
+    yield from _section("Destinations", found.destinations, _destination)
+    yield from _section("Sources", found.sources, _source)
+    if not found.alarms:
+        yield "No alarms"
+        return
+    yield "Alarms"
+    for alarm in found.alarms:
+        yield from (_INDENT + line for line in _alarm(alarm))
+
+
+def _section(
+    heading: str, members: dict[str, T], tell: Callable[[str, T], Iterator[str]]
+) -> Iterator[str]:
+    yield heading if members else f"{heading}: none yet"
+    for name, member in members.items():
+        yield from (_INDENT + line for line in tell(name, member))
+    yield ""
+
+
+def _quarantine(entries: int) -> str:
+    if not entries:
+        return "empty"
+    return f"{count(entries, 'entry', 'entries')}: see `streamer quarantine list`"
+
+
+def _destination(name: str, one: DestinationStatus) -> Iterator[str]:
+    state = one.state if one.configured else f"{one.state}, not configured any more"
+    yield f"{name} ({one.kind}): {state}, {_lag(one)}"
+    if one.attempt:
+        next_one = (
+            "" if one.next_attempt_at is None else f", next {moment_text(one.next_attempt_at)}"
+        )
+        yield f"{_INDENT}{count(one.attempt, 'attempt')} so far{next_one}"
+    if one.last_error and one.state != "ready":
+        yield f"{_INDENT}last error: {one.last_error}"
+    if one.dead_letters:
+        letters = count(one.dead_letters, "dead letter")
+        yield f"{_INDENT}{letters}: see `streamer dead-letters list --destination {name}`"
+    if one.replays:
+        yield f"{_INDENT}{count(one.replays, 'replay')} running: see `streamer replay list`"
+    if one.state == "paused":
+        yield f"{_INDENT}go on with `streamer destination resume {name}`"
+    if not one.configured:
+        yield f"{_INDENT}its events are not pruned until `streamer destination forget {name}`"
+
+
+def _lag(one: DestinationStatus) -> str:
+    if not one.lag_events:
+        return f"nothing pending (cursor {one.cursor})"
+    about = "about " if one.approximate else ""
+    events = count(one.lag_events, "event")
+    waits = f"the oldest for {duration(one.lag_seconds)}"
+    return f"{about}{events} pending, {waits} (cursor {one.cursor})"
+
+
+def _source(name: str, one: SourceStatus) -> Iterator[str]:
+    yield f"{name}: {count(one.received, 'event')}, last call {moment_text(one.last_received_at)}"
+    odd = [
+        f"{number:,} {what}"
+        for number, what in (
+            (one.duplicates, "repeated"),
+            (one.quarantined, "to quarantine"),
+            (one.unknown_types, "of unknown type"),
+            (one.bad_signatures, "with a wrong signature"),
+            (one.refused, "answered 503"),
+        )
+        if number
+    ]
+    if odd:
+        yield _INDENT + ", ".join(odd)
+    if one.last_test_at is not None:
+        yield f"{_INDENT}last test event {moment_text(one.last_test_at)}"
+
+
+def _alarm(alarm: RaisedAlarm) -> Iterator[str]:
+    subject = f" ({alarm.subject})" if alarm.subject else ""
+    yield f"{alarm.code} {alarm.severity}: {alarm.title}{subject}"
+    times = f"{alarm.times:,} times, " if alarm.times > 1 else ""
+    last = moment_text(rfc3339(alarm.last_at))
+    yield f"{_INDENT}{alarm.message} ({times}last {last})"
+    yield f"{_INDENT}what to do: docs/operating.md#{alarm.code.lower()}"
