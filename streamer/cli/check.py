@@ -7,13 +7,13 @@ beside the service, and the units run it to make a wrong reload fail.
 from __future__ import annotations
 
 import sys
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from streamer.cli.common import ConfigFile, Json, print_json, print_lines
-from streamer.cli.inspection import Inspection, inspect
-from streamer.config.problems import ConfigurationErrors, Problem
 from streamer.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from streamer.cli.inspection import Inspection
 
 
 def check(*, config: ConfigFile = None, json: Json = False) -> None:
@@ -23,16 +23,20 @@ def check(*, config: ConfigFile = None, json: Json = False) -> None:
     Secrets are read but not shown; those that only the service's user may
     read are said not to have been looked at.
     """
-    found = inspect(config)
+    from streamer.cli import inspection  # noqa: PLC0415 - help and completion need none of it
+    from streamer.config import problems  # noqa: PLC0415 - the same
+
+    found = inspection.inspect(config)
     if json:
         print_json(_for_programs(found))
         if found.problems:
             sys.exit(ConfigurationError.exit_code)
         return
-    print_lines(f"warning: {warning}" for warning in found.warnings)
+    for warning in found.warnings:
+        print_lines(f"warning: {warning}".splitlines())
     if found.problems:
         subject = "the configuration" if found.loaded is None else found.subject
-        raise ConfigurationErrors(found.problems, subject=subject)
+        raise problems.ConfigurationErrors(found.problems, subject=subject)
     print_lines([_summary(found)])
 
 
@@ -41,13 +45,9 @@ def _for_programs(found: Inspection) -> dict[str, object]:
     return {
         "ok": not found.problems,
         "path": None if path is None else str(path),
-        "problems": [_fields(problem) for problem in found.problems],
-        "warnings": [_fields(problem) for problem in found.warnings],
+        "problems": found.problems,
+        "warnings": found.warnings,
     }
-
-
-def _fields(problem: Problem) -> dict[str, object]:
-    return msgspec.structs.asdict(problem)
 
 
 def _summary(found: Inspection) -> str:

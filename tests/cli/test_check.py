@@ -89,7 +89,10 @@ def test_a_credential_cannot_be_seen_outside_the_service(tmp_path: Path) -> None
     path = write(tmp_path, CONFIG.replace('file = "key"', 'credential = "key"'))
     outside = run_command("check", "--config", str(path))
     assert outside.returncode == 0, outside.stderr
-    assert "not looked at: only the service is given the credential key" in outside.stdout
+    warning, hint, verdict = outside.stdout.splitlines()
+    assert "not looked at: only the service is given the credential key" in warning
+    assert hint.startswith("    As root, CREDENTIALS_DIRECTORY=")
+    assert verdict.startswith(f"{path} is right")
 
     given = tmp_path / "credentials"
     given.mkdir()

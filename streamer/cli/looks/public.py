@@ -113,7 +113,9 @@ def _tls_hint(error: Exception) -> str:
     if not isinstance(error, ssl.SSLCertVerificationError):
         return "Does the proxy speak TLS on this port?"
     if error.verify_code in {20, 21}:
-        return "The proxy has to send the intermediate certificates (fullchain.pem) of a public authority."
+        return (
+            "The proxy has to send a public authority's intermediate certificates: fullchain.pem."
+        )
     if error.verify_code == 10:
         return "Renew it, and reload the proxy: nginx goes on with the old one until then."
     if error.verify_code == 62:

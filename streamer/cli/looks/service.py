@@ -33,7 +33,7 @@ def running(data_dir: Path) -> list[Finding]:
         failed(
             code,
             what,
-            f"no: nobody holds {data_dir}",
+            f"no, nobody holds {data_dir}",
             "Start it with `systemctl start streamer`, or `streamer serve`. Does it end at once? "
             "`journalctl -u streamer` says why.",
         )
