@@ -153,7 +153,8 @@ SELECT letter.id,
        strftime('%Y-%m-%dT%H:%M:%fZ', letter.closed_at / 1000.0, 'unixepoch') AS closed
 FROM dead_letters AS letter LEFT JOIN outbox ON outbox.position = letter.position;
 
--- Calls that could not be stored as events, with the beginning of the body.
+-- Calls that could not be stored as events, with the beginning of the body: as
+-- text where it is plain ASCII, else in hexadecimal, since it may be no text.
 CREATE VIEW v_quarantine AS
 SELECT id,
        source,
@@ -167,7 +168,11 @@ SELECT id,
        CASE WHEN length(body) < body_bytes THEN 'yes' ELSE 'no' END AS cut,
        content_encoding,
        lower(hex(body_sha256)) AS sha256,
-       CAST(substr(body, 1, 200) AS TEXT) AS beginning
+       CASE WHEN instr(substr(body, 1, 200), x'00') = 0
+             AND CAST(substr(body, 1, 200) AS TEXT)
+                 NOT GLOB '*[^ -~' || char(9, 10, 13) || ']*'
+            THEN CAST(substr(body, 1, 200) AS TEXT)
+            ELSE quote(substr(body, 1, 200)) END AS beginning
 FROM quarantine;
 
 -- Settled batches. `positions` spans events of other lanes and types as well.

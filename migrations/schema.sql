@@ -331,7 +331,11 @@ SELECT id,
        CASE WHEN length(body) < body_bytes THEN 'yes' ELSE 'no' END AS cut,
        content_encoding,
        lower(hex(body_sha256)) AS sha256,
-       CAST(substr(body, 1, 200) AS TEXT) AS beginning
+       CASE WHEN instr(substr(body, 1, 200), x'00') = 0
+             AND CAST(substr(body, 1, 200) AS TEXT)
+                 NOT GLOB '*[^ -~' || char(9, 10, 13) || ']*'
+            THEN CAST(substr(body, 1, 200) AS TEXT)
+            ELSE quote(substr(body, 1, 200)) END AS beginning
 FROM quarantine;
 
 CREATE VIEW v_ledger AS

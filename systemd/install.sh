@@ -72,7 +72,7 @@ find_python() {
         "On Debian: apt-get install python3-venv"
     # The unit's ProtectHome= hides these from the service, whatever their permissions.
     case $("$python" -c 'import os, sys; print(os.path.realpath(sys.base_prefix) + "/")') in
-        /home/* | /root/* | /run/user/*)
+        /home/* | ~root/* | /run/user/*)
             fail "$python lives in a home directory, where the service cannot see it." \
                 "Use the system's Python, or one below /opt or /usr/local." ;;
     esac

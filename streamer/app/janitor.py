@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from streamer.app.outlook import Outlook, read_pins
 from streamer.app.room import Room, RoomWatch
 from streamer.clock import Clock
 from streamer.core import alarms
@@ -53,12 +54,14 @@ class Janitor:
         clock: Clock,
         retention_days: int,
         wal_alarm_bytes: int,
+        outlook: Outlook,
         room: RoomWatch,
         on_room: Callable[[Room], None],
     ) -> None:
         self.retention_days = retention_days
         self.alive_until = 0.0
         self.room = room
+        self.outlook = outlook
         self._path = path
         self._wal_path = path.with_name(path.name + "-wal")
         self._front = front
@@ -84,6 +87,7 @@ class Janitor:
                 await self._writer.checkpoint()
             if now >= self._next_prune and not self.room.last.drain_stops:
                 self._next_prune = now + PRUNE_SECONDS
+                await self._look_ahead()
                 await self.prune()
             await self._clock.sleep(JANITOR_SECONDS)
 
@@ -154,6 +158,14 @@ class Janitor:
         except StoreError:
             self._board.put_back(changes)
             self._front.tally.merge(tally)
+
+    async def _look_ahead(self) -> None:
+        try:
+            pins = await self._writer.maintain(read_pins)
+        except StoreError as error:
+            _log.warning("outlook.unreadable", error=str(error))
+            return
+        self.outlook.look(self.room.last, pins, monotonic_seconds=self._clock.monotonic())
 
     async def prune(self) -> None:
         """Forget what is old enough, in steps, until nothing is left to forget."""

@@ -17,6 +17,7 @@ class Room(msgspec.Struct, frozen=True):
 
     free_bytes: int
     total_bytes: int
+    """What is used and what could be."""
     ingest_stops: bool
     drain_stops: bool
 
@@ -41,9 +42,11 @@ class RoomWatch:
         """Look now."""
         figures = os.statvfs(self._directory)
         free = figures.f_bavail * figures.f_frsize
+        # As df counts: what is set aside for root is neither used nor to be had.
+        used = (figures.f_blocks - figures.f_bfree) * figures.f_frsize
         self.last = Room(
             free,
-            figures.f_blocks * figures.f_frsize,
+            used + free,
             ingest_stops=self._stops(free, self.ingest_floor_bytes, self.last.ingest_stops),
             drain_stops=self._stops(free, self.drain_floor_bytes, self.last.drain_stops),
         )

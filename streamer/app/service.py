@@ -24,6 +24,7 @@ from streamer.app import listeners, parts, systemd
 from streamer.app.control import Control
 from streamer.app.fleet import Fleet
 from streamer.app.janitor import Janitor
+from streamer.app.outlook import Outlook
 from streamer.app.reload import Reloader
 from streamer.app.room import Room, RoomWatch
 from streamer.app.watch import Watch
@@ -54,19 +55,17 @@ class Listening:
 
     def __init__(self, config: Config, inherited: Mapping[str, tuple[int, ...]]) -> None:
         handed = inherited.get(INGEST_NAME) or next(iter(inherited.values()), ())
-        self.ingest: socket.socket = (
-            listeners.adopt(handed[0])
-            if handed
-            else listeners.bind(config.server.bind, "server.bind")
-        )
+        self.ingest: list[socket.socket] = [listeners.adopt(one) for one in handed] or [
+            listeners.bind(config.server.bind, "server.bind")
+        ]
         self.admin: socket.socket = listeners.bind(config.admin.bind, "admin.bind")
-        self.ingest_url = listeners.describe(self.ingest)
+        self.ingest_url = listeners.describe(self.ingest[0])
         self.admin_url = listeners.describe(self.admin)
 
     def close(self) -> None:
         """Stop listening, where the service manager does not keep the socket."""
-        self.ingest.close()
-        self.admin.close()
+        for listener in (*self.ingest, self.admin):
+            listener.close()
 
 
 class Service:
@@ -118,6 +117,7 @@ class Service:
             clock=clock,
             retention_days=config.outbox.retention_days,
             wal_alarm_bytes=config.outbox.wal_alarm_bytes,
+            outlook=Outlook(self.board, quarantine_bytes_max=config.outbox.quarantine_bytes_max),
             room=RoomWatch(
                 config.database_path.parent,
                 ingest_floor_bytes=config.outbox.ingest_floor_bytes,
@@ -137,7 +137,8 @@ class Service:
                 tasks.start_soon(self._write, writing)
                 await self._start(tasks)
                 async with anyio.create_task_group() as servers:
-                    servers.start_soon(self._serve, self.front, listening.ingest)
+                    for listener in listening.ingest:
+                        servers.start_soon(self._serve, self.front, listener)
                     servers.start_soon(self._serve, self._make_admin(), listening.admin)
                     tasks.start_soon(self._obey_signals, tasks)
                     announce()
@@ -199,6 +200,7 @@ class Service:
         self._secrets = secrets
         self.front.sources = parts.make_sources(config, secrets)
         self.janitor.retention_days = config.outbox.retention_days
+        self.janitor.outlook.quarantine_bytes_max = config.outbox.quarantine_bytes_max
         self.janitor.wal_alarm_bytes = config.outbox.wal_alarm_bytes
         self.janitor.room.ingest_floor_bytes = config.outbox.ingest_floor_bytes
         self.janitor.room.drain_floor_bytes = config.outbox.drain_floor_bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -18,6 +19,7 @@ from streamer.config.generated import ensure_generated_key
 from streamer.config.load import Loaded
 from streamer.config.secrets import Secrets, resolve_all
 from streamer.core.errors import StreamerError
+from streamer.core.limits import START_SECONDS_MAX
 from streamer.observe import log
 from streamer.store import lockfile
 
@@ -42,19 +44,20 @@ def serve(*, config: ConfigFile = None) -> None:
     clock = SystemClock()
     with lockfile.hold(settings.database_path.parent):
         systemd.notify_status("preparing the database")
+        systemd.notify_extend_timeout(START_SECONDS_MAX)
         standing = prepare_database(settings, now=clock.now())
         listening = Listening(settings, systemd.inherited_sockets())
         try:
-            anyio.run(
+            run = partial(
                 _run,
-                config,
-                loaded,
-                secrets,
-                listening,
-                standing,
-                new_key,
-                backend_options={"use_uvloop": _has_uvloop()},
+                loaded=loaded,
+                secrets=secrets,
+                listening=listening,
+                standing=standing,
+                reloader=Reloader(config, Path.cwd(), clock),
+                new_key=new_key,
             )
+            anyio.run(run, backend_options={"use_uvloop": _has_uvloop()})
         except* StreamerError as group:
             raise _first(group) from group
         finally:
@@ -62,23 +65,23 @@ def serve(*, config: ConfigFile = None) -> None:
 
 
 async def _run(
-    file: Path | None,
+    *,
     loaded: Loaded,
     secrets: Secrets,
     listening: Listening,
     standing: list[tuple[str, str]],
+    reloader: Reloader,
     new_key: str | None,
 ) -> None:
-    clock = SystemClock()
     reader = await open_reader_for(loaded.config)
     try:
         service = Service(
             loaded.config,
             secrets,
             reader,
-            clock=clock,
+            clock=SystemClock(),
             standing_alarms=standing,
-            reloader=Reloader(file, Path.cwd(), clock),
+            reloader=reloader,
         )
         await service.run(listening, lambda: _announce(loaded, listening, new_key))
     finally:

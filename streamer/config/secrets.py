@@ -115,6 +115,11 @@ def _from_variable(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _from_credential(name: str, environ: Mapping[str, str]) -> str:
+    """Read a credential, by its own name or by that of a file in the shipped unit's directory.
+
+    ``LoadCredential=streamer:DIRECTORY`` hands over every file of the directory as
+    ``streamer_FILE``.
+    """
     directory = environ.get(CREDENTIALS_DIRECTORY)
     if not directory:
         raise ConfigurationError(
@@ -124,9 +129,10 @@ def _from_credential(name: str, environ: Mapping[str, str]) -> str:
         )
     absent = ConfigurationError(
         f"systemd was given no credential {name}",
-        hint=f"Add `LoadCredential={name}:PATH` to the unit and restart the service.",
+        hint=f"Put it into /etc/streamer/credentials/{name} and restart the service.",
     )
-    return _from_file(Path(directory) / name, absent)
+    own, shared = Path(directory) / name, Path(directory) / f"streamer_{name}"
+    return _from_file(shared if shared.exists() and not own.exists() else own, absent)
 
 
 def _from_file(path: Path, absent: ConfigurationError) -> str:

@@ -188,7 +188,7 @@ CONFIG_FILE_BYTES_MAX = MIB
 SECRET_BYTES_MAX = 64 * KIB
 """A larger secret is some other file. systemd's own credentials end at 1 MiB."""
 
-# Added by the parts that use them.
+# Reading, writing and looking after.
 
 TYPE_NAME_CHARACTERS_MAX = 128
 """A longer object type or metric is none: known ones have up to 36 characters."""
@@ -213,9 +213,11 @@ SETTLE_RETRY_SECONDS = 1.0
 """Wait before a settlement that failed is written again; nothing is sent meanwhile."""
 
 SAVE_SKIPPED_POSITIONS = 10_000
+"""How far a cursor may pass filtered events before that is written down: it only lets them be
+pruned, and is not worth a write each."""
+
 SAVE_SKIPPED_SECONDS = 30.0
-"""How far and how long a cursor may pass filtered events before that is written down: it only
-lets them be pruned, and is not worth a write each."""
+"""How long it may, when there are fewer of them."""
 
 OUTAGE_ALARM_SECONDS = 900
 """A destination that has deferred for a quarter of an hour is worth a look."""
@@ -273,3 +275,9 @@ FLOOR_CHECK_SECONDS = 60.0
 
 TIDY_SECONDS = 10.0
 """How often a destination may rotate and compress what is due."""
+
+OUTLOOK_SAMPLES_MAX = 60
+"""Minutes of free space that the forecast of a full disk is made from."""
+
+START_SECONDS_MAX = 1_800
+"""How long the service manager is asked to wait while a large database is copied and migrated."""

@@ -13,6 +13,7 @@ forgotten, and a file destination begins a new segment.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -161,27 +162,30 @@ def _set_aside(path: Path, *, now: int) -> Path | None:
     _settle_log(path)
     aside = _free_name(path, now)
     # The log goes first: left behind, it would be read into the new database.
-    for companion in _COMPANIONS:
-        log = path.with_name(path.name + companion)
-        if log.exists():
-            log.rename(aside.with_name(aside.name + companion))
+    log = path.with_name(path.name + "-wal")
+    if log.exists():
+        log.rename(aside.with_name(aside.name + "-wal"))
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
     os.link(path, aside)
     copies.sync(path.parent)
     return aside
 
 
 def _settle_log(path: Path) -> None:
-    """Move the log into the database, so that one file is all of it; where damaged, it stays."""
+    """Move the log into a readable database, so that one file is all of it.
+
+    Nothing is written to a damaged one: it is evidence, and its log may be
+    needed to salvage it.
+    """
     try:
-        db = sqlite.open_writer(path)
-    except StoreError:
+        db = sqlite.open_reader(path)
+        with closing(db):
+            (said,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if said == "ok":
+            with closing(sqlite.open_writer(path)) as db:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except (StoreError, sqlite.Error):
         return
-    try:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    except sqlite.Error:
-        return
-    finally:
-        db.close()
 
 
 def _free_name(path: Path, now: int) -> Path:

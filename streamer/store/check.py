@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from streamer.core.errors import StoreError
+from streamer.core.errors import StoreDamaged, StoreError
 from streamer.store import migrate, sqlite
 from streamer.store.sqlite import Connection
 
@@ -100,9 +100,12 @@ _DELIVERY_SCHEMA = 2
 def check(path: Path) -> list[Finding]:
     """Look at everything; an empty list means that the database is sound.
 
-    Raises `StoreError` only when the file cannot be opened as a database.
+    Raises `StoreError` when there is no such file, or this user may not read it.
     """
-    db = sqlite.open_reader(path)
+    try:
+        db = sqlite.open_reader(path)
+    except StoreDamaged as error:
+        return [Finding(str(error), _RESTORE)]
     try:
         findings = _structure(db) or _version(db) or _invariants(db)
     except sqlite.Error as error:

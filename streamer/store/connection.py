@@ -57,5 +57,10 @@ async def _connect(connector: Callable[[], Connection]) -> Database:
     database = Database(connector, _ITERATION_ROWS)
     # A cancelled connect would leak the native connection (aiosqlite issue 259).
     with anyio.CancelScope(shield=True):
-        await database
+        try:
+            await database
+        except BaseException:
+            # The thread has nothing left to do but to report its end, which takes a loop.
+            database._thread.join()
+            raise
     return database

@@ -81,12 +81,12 @@ def salvage(path: Path, target: Path, *, now: int) -> Salvaged:
         finally:
             new.close()
         copies.sync(target)
-        return rescue.done
     except BaseException:
         target.unlink(missing_ok=True)
         raise
     finally:
         old.close()
+    return rescue.done
 
 
 class _Rescue:

@@ -1,3 +1,5 @@
+"""What a bind address may be, which addresses are local, and which outgoing URLs are allowed."""
+
 from __future__ import annotations
 
 import pytest

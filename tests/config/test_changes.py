@@ -1,3 +1,5 @@
+"""Which changes of a configuration a running service can take over."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Environment variables that override single settings."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""The key and the token that streamer makes up itself: whole, private and never replaced."""
+
 from __future__ import annotations
 
 import multiprocessing

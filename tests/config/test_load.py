@@ -1,3 +1,5 @@
+"""Where the configuration is found, and that every mistake in it is reported at once."""
+
 from __future__ import annotations
 
 import os

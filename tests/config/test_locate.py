@@ -1,3 +1,5 @@
+"""Where in the file a key stands."""
+
 from __future__ import annotations
 
 import pytest

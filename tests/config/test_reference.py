@@ -1,3 +1,5 @@
+"""The configuration reference is what the types say."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Secrets are read from three places and shown nowhere."""
+
 from __future__ import annotations
 
 import copy

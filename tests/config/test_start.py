@@ -1,3 +1,5 @@
+"""Where a destination begins that is added later."""
+
 from __future__ import annotations
 
 import pytest

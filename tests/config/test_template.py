@@ -1,3 +1,5 @@
+"""The file that `streamer init` writes is right as it stands, and with every example in it."""
+
 from __future__ import annotations
 
 import re

@@ -1,0 +1,106 @@
+"""What will go wrong unless somebody acts: a filling disk, forgotten cursors, a full quarantine.
+
+The disk's alarm says three things an operator needs at three in the morning:
+how full it is, who keeps the outbox from being pruned, and when it will be
+full if it goes on like this.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from streamer.app.room import Room
+from streamer.core import alarms
+from streamer.core.limits import DISK_ALARM_SHARES, OUTLOOK_SAMPLES_MAX
+from streamer.observe.board import Board
+from streamer.store import cursors, destinations, quarantine
+from streamer.store.sqlite import Connection
+
+
+class Pins(msgspec.Struct, frozen=True):
+    """What keeps events in the outbox, and what nobody looks after any more."""
+
+    slowest: str | None
+    """The destination whose cursor is furthest behind."""
+    slowest_position: int
+    orphans: tuple[str, ...]
+    """Destinations that are not configured and still have cursors."""
+    quarantine_bytes: int
+
+
+def read_pins(db: Connection) -> Pins:
+    """Read who holds what."""
+    live = [cursor for cursor in cursors.load_all(db) if not cursor.replay_id]
+    slowest = min(live, key=lambda cursor: cursor.progress.position, default=None)
+    known = destinations.load_all(db)
+    return Pins(
+        slowest=None if slowest is None else slowest.destination,
+        slowest_position=0 if slowest is None else slowest.progress.position,
+        orphans=tuple(one.name for one in known if not one.configured),
+        quarantine_bytes=quarantine.held_bytes(db),
+    )
+
+
+class Forecast:
+    """Says when the disk will be full, from how its free space has changed lately."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque(maxlen=OUTLOOK_SAMPLES_MAX)
+
+    def add(self, monotonic_seconds: float, free_bytes: int) -> None:
+        """Take note of the free space at a moment."""
+        self._samples.append((monotonic_seconds, free_bytes))
+
+    def hours_left(self) -> float | None:
+        """Return the hours until nothing is free, or None when it is not getting less."""
+        if len(self._samples) < 2:
+            return None
+        (began, most), (now, free) = self._samples[0], self._samples[-1]
+        if now <= began or free >= most:
+            return None
+        return free / ((most - free) / (now - began)) / 3600
+
+
+class Outlook:
+    """Raises and clears the alarms about what is coming."""
+
+    def __init__(self, board: Board, *, quarantine_bytes_max: int) -> None:
+        self.quarantine_bytes_max = quarantine_bytes_max
+        self._board = board
+        self._forecast = Forecast()
+        self._orphans: set[str] = set()
+
+    def look(self, room: Room, pins: Pins, *, monotonic_seconds: float) -> None:
+        """Compare what is with what should not be."""
+        self._forecast.add(monotonic_seconds, room.free_bytes)
+        self._look_at_disk(room, pins)
+        self._look_at_orphans(pins)
+        if pins.quarantine_bytes >= self.quarantine_bytes_max:
+            self._board.note(
+                alarms.QUARANTINE_FULL, "", f"it holds {pins.quarantine_bytes // 2**20} MiB"
+            )
+        else:
+            self._board.clear(alarms.QUARANTINE_FULL, "")
+
+    def _look_at_disk(self, room: Room, pins: Pins) -> None:
+        reached = [share for share in DISK_ALARM_SHARES if room.used_share >= share]
+        if not reached:
+            self._board.clear(alarms.DISK_FILLING, "")
+            return
+        hours = self._forecast.hours_left()
+        when = "not growing now" if hours is None else f"full in about {hours:.1f} hours"
+        who = f"; oldest events are kept by {pins.slowest}" if pins.slowest else ""
+        self._board.note(
+            alarms.DISK_FILLING, "", f"more than {reached[-1]:.0%} is used, {when}{who}"
+        )
+
+    def _look_at_orphans(self, pins: Pins) -> None:
+        for name in pins.orphans:
+            self._board.note(
+                alarms.ORPHAN_CURSOR, name, f"run `streamer destination forget {name}`"
+            )
+        for name in self._orphans - set(pins.orphans):
+            self._board.clear(alarms.ORPHAN_CURSOR, name)
+        self._orphans = set(pins.orphans)

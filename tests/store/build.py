@@ -1,0 +1,182 @@
+"""Makes databases, events and everything around them for the tests of the store."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from streamer.core.drain import Burial
+from streamer.core.event import Event, StoredEvent
+from streamer.core.selection import Selection
+from streamer.core.settlement import Progress
+from streamer.store import (
+    alarms,
+    cursors,
+    dead_letters,
+    destinations,
+    facts,
+    migrate,
+    outbox,
+    quarantine,
+    replays,
+    settling,
+    sources,
+    sqlite,
+)
+from streamer.store.arrival import Arrival, Kept, UnreadableCall
+from streamer.store.cursors import Cursor, CursorState
+from streamer.store.destinations import Declared
+from streamer.store.settling import Settlement
+from streamer.store.sqlite import Connection
+
+NOW = 1_790_000_000_000
+ALL = Selection(include=(), exclude=())
+ROOM = 2**30
+
+
+def body(event_id: str, **data: object) -> bytes:
+    """Write the body of an e-mail event."""
+    document = {"event_id": event_id, "object_type": "email", "metric": "sent", "data": data}
+    return json.dumps(document).encode()
+
+
+def event(number: int | str, **changed: object) -> Event:
+    """Make an event whose id tells its number."""
+    event_id = f"event-{number}"
+    fields: dict[str, Any] = {
+        "source": "customerio",
+        "event_id": event_id,
+        "object_type": "email",
+        "metric": "sent",
+        "occurred_at": NOW // 1000,
+        "received_at": NOW,
+        "lane_key": zlib.crc32(event_id.encode()),
+        "body": body(event_id, recipient=f"{number}@example.com", subject="Hello"),
+    }
+    return Event(**(fields | changed))
+
+
+def unreadable(raw: bytes, **changed: object) -> UnreadableCall:
+    """Make a call that is no event."""
+    fields: dict[str, Any] = {
+        "source": "customerio", "reason": "not_json", "detail": "odd", "received_at": NOW,
+        "body": raw,
+    }  # fmt: skip
+    return UnreadableCall(**(fields | changed))
+
+
+def open_fresh(path: Path) -> Connection:
+    """Open a database at the present schema."""
+    db = sqlite.open_writer(path)
+    migrate.migrate(db, path, now=NOW)
+    return db
+
+
+def append(db: Connection, *arrivals: Arrival) -> list[Kept]:
+    """Append with room enough in quarantine."""
+    return outbox.append(db, arrivals, quarantine_bytes_max=ROOM)
+
+
+def append_at(db: Connection, positions: Iterable[int], **changed: object) -> None:
+    """Append events at chosen positions, as if others between them had been pruned."""
+    for position in positions:
+        db.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'")
+        db.execute("INSERT INTO sqlite_sequence VALUES ('outbox', ?)", (position - 1,))
+        assert append(db, event(position, **changed)) == [Kept.STORED]
+
+
+def read_all(db: Connection) -> list[StoredEvent]:
+    """Read the whole outbox."""
+    scan = outbox.read_after(db, 0, selection=ALL, events_max=10**6, bytes_max=2**40)
+    return list(scan.events)
+
+
+def declare(db: Connection, *declared: Declared, now: int = NOW) -> None:
+    """Declare destinations in a transaction of their own."""
+    db.execute("BEGIN")
+    destinations.declare(db, declared, now=now)
+    db.execute("COMMIT")
+
+
+def only_cursor(db: Connection, destination: str, *, replay_id: int = 0) -> Cursor:
+    """Return the cursor of a destination with one lane, or of a replay."""
+    (cursor,) = cursors.load(db, destination, replay_id=replay_id)
+    return cursor
+
+
+def accept(
+    db: Connection, cursor: Cursor, events: Sequence[StoredEvent], **changed: object
+) -> int | None:
+    """Settle events as accepted, in one run, and move the cursor behind the last."""
+    fields: dict[str, Any] = {
+        "cursor": cursor,
+        "progress": Progress(events[-1].position),
+        "state": CursorState(),
+        "now": NOW,
+        "accepted_runs": (tuple(events),),
+    }
+    return settling.settle(db, Settlement(**(fields | changed)))
+
+
+def burial(stored: StoredEvent, reason: str = "http_400") -> Burial:
+    """Make a burial of one event."""
+    return Burial(stored, reason, "the answer was no", 2)
+
+
+def counted_totals(db: Connection) -> tuple[Any, ...]:
+    """Count what the row of totals claims to know."""
+    row = db.execute(
+        "SELECT (SELECT count(*) FROM outbox),"
+        " (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM outbox),"
+        " (SELECT count(*) FROM quarantine),"
+        " (SELECT coalesce(sum(length(body)), 0) FROM quarantine)"
+    ).fetchone()
+    return tuple(row)
+
+
+def said_totals(db: Connection) -> tuple[Any, ...]:
+    """Read the row of totals."""
+    row = db.execute(
+        "SELECT outbox_events, outbox_bytes, quarantine_rows, quarantine_bytes FROM totals"
+    ).fetchone()
+    return tuple(row)
+
+
+def fill_every_table(db: Connection) -> None:
+    """Put something into each table: three destinations, all states, two sources."""
+    declare(
+        db,
+        Declared("archive", "file"),
+        Declared("hook", "http", lanes=4, include=("email.*",), exclude=("email.opened",)),
+        Declared("lake", "aep"),
+    )
+    sources.ensure(db, ["customerio", "other"])
+    append(db, *(event(number) for number in range(1, 21)))
+    append(db, event("opened", metric="opened"), event("odd", object_type=None, metric=None))
+    append(db, event(1), event(2, body=body("event-2", other=True)), unreadable(b"\xff\x00{"))
+    stored = read_all(db)
+    archive, lake = only_cursor(db, "archive"), only_cursor(db, "lake")
+    settlement = Settlement(
+        archive, Progress(8, frozenset({10})), CursorState(), NOW, (tuple(stored[:7]),),
+        buried=(burial(stored[7]),), duration_ms=12, receipt="receipt-1", mark='{"sequence":1}',
+    )  # fmt: skip
+    assert settling.settle(db, settlement)
+    waiting = CursorState("waiting", 3, NOW - 60_000, NOW + 60_000, "http_503: try later")
+    assert accept(db, lake, stored[:4], state=waiting) is not None
+    prune_mark = "INSERT INTO settled_marks VALUES (1, ?)"
+    db.execute(prune_mark, (NOW,))
+    request = replays.Request("archive", from_position=2, to_position=5, since=NOW - 1)
+    replays.start(db, request, events=4, now=NOW)
+    letter = dead_letters.list_letters(db)[0]
+    retry = replays.Request(
+        "archive", letter.position, letter.position, positions=(letter.position,),
+        letter_ids=(letter.id,),
+    )  # fmt: skip
+    replays.start(db, retry, events=1, now=NOW)
+    alarms.note(db, "STR-301", "lake", "it refuses", times=2, now=NOW)
+    facts.write(db, "wall_clock_seen_at", NOW)
+    destinations.pause(db, "hook", now=NOW)
+    assert quarantine.held_bytes(db) > 0
