@@ -39,8 +39,7 @@ def leaves(group: App, path: tuple[str, ...] = ()) -> Iterator[str]:
     for word in group:
         if word.startswith("-"):
             continue
-        below = group[word]
-        inner = list(leaves(below, (*path, word))) if isinstance(below, App) else []
+        inner = list(leaves(group[word], (*path, word)))
         yield from inner or [" ".join((*path, word))]
 
 
@@ -109,7 +108,7 @@ def test_settings_that_the_docs_name_exist() -> None:
 def section(code: str) -> tuple[str, str]:
     """Return an alarm's heading and text, of which there must be one."""
     [(title, body)] = re.findall(
-        rf'<a id="{code}"></a>\n\n### {code}: ([^\n]+)\n\n(.*?)(?=\n<a id=|\n## )',
+        rf'<a id="{code.lower()}"></a>\n\n### {code}: ([^\n]+)\n\n(.*?)(?=\n<a id=|\n## )',
         pages.text(OPERATING),
         flags=re.DOTALL,
     )
