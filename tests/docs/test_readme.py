@@ -1,7 +1,7 @@
 """The README's commands, run as they stand there, end with an event delivered to a file.
 
-Only three things differ: the tree is not cloned from anywhere, the program is not installed into
-``.venv`` first, and it listens on ports that are free.
+What differs: the tree is not cloned from anywhere, the program is not installed into ``.venv``
+first, it listens on ports that are free, and it stops at once.
 """
 
 from __future__ import annotations
@@ -45,28 +45,36 @@ class Shell:
             "PYTHONPATH": str(ROOT),
             "STREAMER_SERVER__BIND": f"127.0.0.1:{free_port()}",
             "STREAMER_ADMIN__BIND": f"127.0.0.1:{free_port()}",
+            "STREAMER_SERVER__LAME_DUCK_SECONDS": "0",
         }
 
-    def start(self, line: str) -> subprocess.Popen[str]:
+    def start(self, command: str) -> subprocess.Popen[str]:
         """Start a command of the README and wait until it has said all about itself."""
         process = subprocess.Popen(
-            self._arguments(line), cwd=self.directory, env=self.environment, text=True,
+            self._arguments(command), cwd=self.directory, env=self.environment, text=True,
             stderr=subprocess.PIPE,
         )  # fmt: skip
         assert process.stderr is not None
-        for said in process.stderr:
-            if said.startswith("Look at it"):
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("Look at it"):
                 return process
-        raise AssertionError("it ended without saying where to look")
+        process.communicate()
+        raise AssertionError("it ended before it was up: " + "".join(said))
 
     def run(self, line: str) -> str:
-        """Run a command of the README; return what it printed."""
-        done = subprocess.run(
+        """Run a command of the README, which must succeed; return what it printed."""
+        done = self.attempt(line)
+        assert (done.returncode, done.stderr) == (0, ""), line
+        return done.stdout
+
+    def attempt(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run a command, whatever becomes of it."""
+        return subprocess.run(
             self._arguments(line), cwd=self.directory, env=self.environment, text=True,
             capture_output=True, check=False, timeout=30,
         )  # fmt: skip
-        assert (done.returncode, done.stderr) == (0, ""), line
-        return done.stdout
 
     def _arguments(self, line: str) -> list[str]:
         first, *rest = shlex.split(line)
@@ -80,8 +88,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     process = shell.start(f"{OURS} serve")
     yield shell
     process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_the_commands_are_few() -> None:
@@ -123,11 +131,15 @@ def _first_line(shell: Shell) -> str:
             return line
 
 
-def test_the_first_start_tells_where_to_go(shell: Shell) -> None:
+def test_the_first_start_makes_up_a_key(shell: Shell) -> None:
     key = (shell.directory / "streamer-data" / "signing-key").read_text(encoding="ascii").strip()
     assert len(key) == 64
-    with pytest.raises(AssertionError, match="in use"):
-        shell.run(f"{OURS} serve")
+
+
+def test_a_second_service_is_told_that_the_first_one_runs(shell: Shell) -> None:
+    second = shell.attempt(f"{OURS} serve")
+    assert second.returncode == 1
+    assert "streamer-data is in use by process" in second.stderr
 
 
 def test_the_picture_is_narrow_enough_for_a_terminal() -> None:
