@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 from cyclopts import App, CycloptsError
 
 from streamer.cli import app
+from streamer.config.reference import json_schema
 from streamer.config.reference import render as render_settings
 from streamer.core.alarms import ALARMS, Alarm
 from streamer.ingest import answers
@@ -97,6 +100,14 @@ def test_settings_that_the_docs_name_exist() -> None:
     }
     assert len(named) > 5
     assert not [(page, at) for page, at in named if at.partition(".")[2] not in known]
+
+
+@pytest.mark.parametrize(
+    ("page", "example"),
+    [(pages.name(page), block) for page in PAGES for block in pages.blocks(page, "toml")],
+)
+def test_every_example_of_a_configuration_is_one(page: str, example: str) -> None:
+    jsonschema.validate(tomllib.loads(example), json_schema())
 
 
 def section(code: str) -> tuple[str, str]:
