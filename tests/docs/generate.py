@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from streamer.core import limits
-from streamer.core.drain import TRANSITIONS, Phase
+from streamer.core.drain_diagram import transitions_diagram
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
@@ -64,18 +64,12 @@ def _written(value: object, name: str) -> str:
     return f"{value:,}"
 
 
-def transitions_diagram() -> str:
-    """Draw the drain's phases from the table that it moves by."""
-    arrows = [
-        f"    {before.value} --> {after.value}: {trigger.value}"
-        for before, moves in TRANSITIONS.items()
-        for trigger, after in moves.items()
-    ]
-    start = f"    [*] --> {Phase.READY.value}"
-    return "\n".join(["```mermaid", "stateDiagram-v2", start, *arrows, "```"])
+def transitions_block() -> str:
+    """Draw the drain's phases, from the table that it moves by."""
+    return f"```mermaid\n{transitions_diagram()}```"
 
 
-PARTS = {"limits": limits_table, "transitions": transitions_diagram}
+PARTS = {"limits": limits_table, "transitions": transitions_block}
 
 
 def render(page: str) -> str:

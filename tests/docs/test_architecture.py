@@ -9,6 +9,7 @@ import pytest
 
 from streamer.core import limits
 from streamer.core.drain import TRANSITIONS
+from streamer.core.drain_diagram import transitions_diagram
 from tests.docs import generate, pages
 from tests.docs.generate import PAGE
 from tests.docs.pages import ROOT
@@ -30,7 +31,7 @@ def test_the_generated_parts_are_current() -> None:
 
 
 def test_the_diagram_has_every_transition_and_no_other() -> None:
-    arrows = re.findall(r"^    (\w+) --> (\w+): ", generate.transitions_diagram(), re.MULTILINE)
+    arrows = re.findall(r"^    (\w+) --> (\w+): ", transitions_diagram(), re.MULTILINE)
     moves = [(here.value, to.value) for here, by in TRANSITIONS.items() for to in by.values()]
     assert sorted(arrows) == sorted(moves)
 
