@@ -167,7 +167,7 @@ def test_the_ledger_never_claims_what_is_not_settled_and_knows_all_that_is(
             taken = {one.position: one for one, said in pairs if said == "a"}
             letters = tuple(burial(one) for one, said in pairs if said == "b")
             settled = frozenset(taken) | {letter.event.position for letter in letters}
-            found = runs(taken, window)
+            found = runs(taken, window, progress.ahead)
             at_head = bool(found) and found[0][0] == window.events[0].position
             after, moved = settle(window, progress, settled)
             settlement = Settlement(

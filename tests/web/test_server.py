@@ -88,7 +88,7 @@ async def test_a_connection_that_was_just_accepted_is_heard_before_the_end(
     async with connect(running.address) as sender:
         await sender.ask(REQUEST)  # accepted, certainly
         running.stop.set()
-        async with asyncio.timeout(server.NEWCOMER_SECONDS / 2):
+        async with asyncio.timeout(NEWCOMER_SECONDS / 2):
             assert (await sender.ask(REQUEST)).status == 200
         await running.ended()
 
