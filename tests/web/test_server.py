@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from streamer.web import server
+from streamer.core.limits import NEWCOMER_SECONDS
 from streamer.web.server import run_server
 from tests.ingest.harness import eventually, listen
 from tests.support.raw_http import Address, connect, head
