@@ -34,14 +34,16 @@ class Mutation(NamedTuple):
 
 
 SETTLE = """            outcomes = await self._send(batch)
-            duration_ms = round((self._shared.clock.monotonic() - began) * 1000)
-            return await self._conclude(batch, outcomes, duration_ms)
+            duration_ms = round((shared.clock.monotonic() - began) * 1000)
+            if await self._conclude(batch, outcomes, moment, duration_ms):
+                return True
 """
-SETTLE_FIRST = """            duration_ms = round((self._shared.clock.monotonic() - began) * 1000)
+SETTLE_FIRST = """            duration_ms = round((shared.clock.monotonic() - began) * 1000)
             from streamer.core.outcome import ACCEPTED
-            ours = await self._conclude(batch, [ACCEPTED] * len(batch), duration_ms)
+            ours = await self._conclude(batch, [ACCEPTED] * len(batch), moment, duration_ms)
             await self._send(batch)
-            return ours
+            if ours:
+                return True
 """
 
 MUTATIONS = (
@@ -92,8 +94,8 @@ MUTATIONS = (
         "go on beyond what was deferred",
         "p2_order_holds_through_deferrals",
         "core/drain.py",
-        "    candidates = _candidates(track, window)\n    if not candidates:\n",
-        "    candidates = _candidates(track, window)[track.attempt :]\n    if not candidates:\n",
+        "    events = redo or events\n",
+        "    events = events[track.attempt :] or redo\n",
     ),
     Mutation(
         "pass what is not settled",
@@ -211,9 +213,9 @@ MUTATIONS = (
     Mutation(
         "pour a refusal of everything into the dead letters",
         "p7_a_refusal_of_everything_is_held",
-        "core/drain.py",
-        "    if proven and suspects:\n",
-        "    if suspects:\n",
+        "core/conclusion.py",
+        "    proven = [suspect for suspect in suspects if at_once or suspect.refused_at < proof]\n",
+        "    proven = list(suspects)\n",
     ),
     Mutation(
         "deliver under another id",
@@ -226,7 +228,7 @@ MUTATIONS = (
         "replay with the live cursor",
         "a_replay_leaves_the_live_cursor_alone",
         "drain/supervisor.py",
-        "cursors.load(db, self.name, replay_id=replay.id)",
+        "cursors.load(db, self.name, replay_id=replay_id)",
         "cursors.load(db, self.name)",
     ),
 )
