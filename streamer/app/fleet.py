@@ -88,6 +88,8 @@ class Fleet:
             if name in destinations:
                 self.start(tasks, name, destinations[name], secrets)
             else:
+                self._board.clear(alarms.HELD, name)
+                self._board.clear(alarms.OUTAGE, name)
                 self._board.note(
                     alarms.ORPHAN_CURSOR, name, f"run `streamer destination forget {name}`"
                 )

@@ -201,6 +201,7 @@ class Service:
         self._secrets = secrets
         self.front.sources = parts.make_sources(config, secrets)
         self.janitor.retention_days = config.outbox.retention_days
+        self.writer.quarantine_bytes_max = config.outbox.quarantine_bytes_max
         self.janitor.outlook.quarantine_bytes_max = config.outbox.quarantine_bytes_max
         self.janitor.wal_alarm_bytes = config.outbox.wal_alarm_bytes
         self.janitor.room.ingest_floor_bytes = config.outbox.ingest_floor_bytes

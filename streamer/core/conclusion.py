@@ -27,7 +27,7 @@ from streamer.core.drain import (
     doubt,
 )
 from streamer.core.event import StoredEvent
-from streamer.core.outcome import Outcome, Verdict
+from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict
 from streamer.core.retry import RetryPolicy, is_exhausted, next_attempt_at, next_probe_at
 from streamer.core.settlement import Window
 
@@ -104,7 +104,9 @@ def conclude(
     """
     assert track.phase is Phase.SENDING, track.phase
     assert len(batch) == len(outcomes) > 0, (len(batch), len(outcomes))
-    pairs = tuple(zip(batch, outcomes, strict=True))
+    pairs = tuple(pair for pair in zip(batch, outcomes, strict=True) if pair[1] != NOT_ATTEMPTED)
+    batch, outcomes = [event for event, _ in pairs], [said for _, said in pairs]
+    assert batch, "a destination attempts at least the first event"
     if len(batch) > 1 and all(said.whole and said.verdict is Verdict.REJECTED for said in outcomes):
         return Conclusion(_halve(track, batch, outcomes[0]))
     answer = _Answer(

@@ -200,8 +200,9 @@ with the deadline of 3 s it stays within the sender's own 4 s."""
 CHECKPOINT_BYTES = 4 * MIB
 """Bytes appended between two checkpoints: SQLite's own default of about 1,000 pages."""
 
-CHECKPOINT_TRANSACTIONS = 1_000
-"""Transactions between two checkpoints, for settlements, which append next to nothing."""
+CHECKPOINT_TRANSACTIONS = 250
+"""Transactions between two checkpoints: small ones append four or five pages each, so the log stays
+at about the same 4 MiB."""
 
 WINDOW_BATCHES = 4
 """Batches read from the outbox at once: most of the cost of a read is the way to its thread."""

@@ -46,6 +46,10 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 ACCEPTED = Outcome(Verdict.ACCEPTED)
 
+NOT_ATTEMPTED = Outcome(Verdict.DEFERRED, "not_attempted")
+"""The event was not offered, because one before it in the batch was not taken. It is no attempt:
+nothing is counted and nothing waits because of it."""
+
 
 def deferred(reason: str, detail: str = "", *, retry_after_seconds: float | None = None) -> Outcome:
     """Say that an event is to be sent again later."""

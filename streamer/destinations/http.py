@@ -25,7 +25,7 @@ from streamer.core.cloudevents import (
 )
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
-from streamer.core.outcome import Outcome, Verdict, deferred, held
+from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
 from streamer.destinations.base import Finding
@@ -33,7 +33,6 @@ from streamer.destinations.http_answer import judge_accepting_body, judge_status
 from streamer.destinations.options import HttpOptions, Secret
 from streamer.destinations.transport import Fault, Transport, TransportError
 
-NOT_ATTEMPTED = "not_attempted"
 """The reason of events that were not sent because one before them was not accepted."""
 
 # Room for a page that explains an error, and for one rejection per event.
@@ -138,7 +137,7 @@ class HttpDestination:
             outcomes += await self._post([event], line, EVENT_CONTENT_TYPE, whole=False)
             if outcomes[-1].verdict is not Verdict.ACCEPTED:
                 break
-        return outcomes + [deferred(NOT_ATTEMPTED)] * (len(sendable) - len(outcomes))
+        return outcomes + [NOT_ATTEMPTED] * (len(sendable) - len(outcomes))
 
     async def _post(
         self, events: Sequence[StoredEvent], body: bytes, content_type: str, *, whole: bool

@@ -199,6 +199,7 @@ class Front:
         else:
             decoded = customerio.decode(body.kept)
             if isinstance(decoded, customerio.Decoded):
+                self._look_at_time(source, decoded, received_at)
                 return Event(
                     source.name,
                     decoded.event_id,
@@ -222,6 +223,13 @@ class Front:
             body_bytes=body.length,
             body_sha256=body.sha256,
         )
+
+    def _look_at_time(self, source: Source, decoded: customerio.Decoded, received_at: int) -> None:
+        """Count events whose own time will be replaced by that of their receipt."""
+        if decoded.occurred_at is None or decoded.occurred_at * 1000 > received_at:
+            self._board.note(
+                alarms.LATE_TIMESTAMP, source.name, "such events carry the time of their receipt"
+            )
 
     async def _keep(self, source: Source, arrival: Arrival) -> Answer:
         """Commit an arrival; only when that is done is it answered 200."""

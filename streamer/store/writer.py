@@ -86,7 +86,7 @@ class Writer:
         self.stats = WriterStats()
         self._path = path
         self._clock = clock
-        self._quarantine_bytes_max = quarantine_bytes_max
+        self.quarantine_bytes_max = quarantine_bytes_max
         self._queue_bytes_max = queue_bytes_max
         self._queue_events_max = queue_events_max
         self._arrivals: WaitingLine[Arrival] = WaitingLine()
@@ -187,7 +187,7 @@ class Writer:
         group = Group(
             [waiter.job for waiter in arrivals],
             [waiter.job for waiter in works],
-            self._quarantine_bytes_max,
+            self.quarantine_bytes_max,
         )
         self._committing = True
         try:
