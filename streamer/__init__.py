@@ -11,8 +11,9 @@ destination is a new row.
 Read in this order:
 
 1. `streamer.core.event` and `streamer.core.outcome`: the nouns.
-2. `streamer.core.settlement` and `streamer.core.drain`: how a cursor moves, and
-   what an answer means. Pure functions; everything else carries them out.
+2. `streamer.core.settlement`, `streamer.core.drain` and `streamer.core.conclusion`:
+   how a cursor moves, what is sent next, and what an answer means. Pure
+   functions; everything else carries them out.
 3. ``migrations/``: the same truth as tables.
 4. `streamer.store.writer`: how one fsync serves many.
 5. `streamer.ingest.front` and `streamer.drain.track`: the two loops.
