@@ -24,7 +24,6 @@ class Pins(msgspec.Struct, frozen=True):
 
     slowest: str | None
     """The destination whose cursor is furthest behind."""
-    slowest_position: int
     orphans: tuple[str, ...]
     """Destinations that are not configured and still have cursors."""
     quarantine_bytes: int
@@ -37,7 +36,6 @@ def read_pins(db: Connection) -> Pins:
     known = destinations.load_all(db)
     return Pins(
         slowest=None if slowest is None else slowest.destination,
-        slowest_position=0 if slowest is None else slowest.progress.position,
         orphans=tuple(one.name for one in known if not one.configured),
         quarantine_bytes=quarantine.held_bytes(db),
     )

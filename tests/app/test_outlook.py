@@ -14,7 +14,7 @@ from streamer.store.destinations import Declared
 from tests.store.build import append, declare, event, open_fresh
 from tests.support.manual_clock import ManualClock
 
-NOTHING = Pins(slowest=None, slowest_position=0, orphans=(), quarantine_bytes=0)
+NOTHING = Pins(slowest=None, orphans=(), quarantine_bytes=0)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_disk_alarm_says_which_share_is_passed(
 
 def test_the_disk_alarm_names_who_keeps_the_events_and_when_it_will_be_full(board: Board) -> None:
     outlook = Outlook(board, quarantine_bytes_max=10)
-    pins = Pins(slowest="lake", slowest_position=7, orphans=(), quarantine_bytes=0)
+    pins = Pins(slowest="lake", orphans=(), quarantine_bytes=0)
     outlook.look(_room(80), pins, monotonic_seconds=0)
     outlook.look(_room(90), pins, monotonic_seconds=3600)
     message = _raised(board)[alarms.DISK_FILLING.code]
@@ -75,7 +75,7 @@ def test_a_forecast_needs_two_looks_and_a_loss() -> None:
 
 def test_an_orphan_is_named_until_it_is_forgotten(board: Board) -> None:
     outlook = Outlook(board, quarantine_bytes_max=10)
-    orphaned = Pins(slowest="old", slowest_position=0, orphans=("old",), quarantine_bytes=0)
+    orphaned = Pins(slowest="old", orphans=("old",), quarantine_bytes=0)
     outlook.look(_room(0), orphaned, monotonic_seconds=0)
     assert "destination forget old" in _raised(board)[alarms.ORPHAN_CURSOR.code]
     outlook.look(_room(0), NOTHING, monotonic_seconds=60)
@@ -86,7 +86,7 @@ def test_an_orphan_is_named_until_it_is_forgotten(board: Board) -> None:
 
 def test_a_full_quarantine_is_an_alarm(board: Board) -> None:
     outlook = Outlook(board, quarantine_bytes_max=10)
-    full = Pins(slowest=None, slowest_position=0, orphans=(), quarantine_bytes=10)
+    full = Pins(slowest=None, orphans=(), quarantine_bytes=10)
     outlook.look(_room(0), full, monotonic_seconds=0)
     assert alarms.QUARANTINE_FULL.code in _raised(board)
 
@@ -97,5 +97,5 @@ def test_pins_are_read_from_the_database(tmp_path: Path) -> None:
     append(db, event(1), event(2))
     declare(db, Declared("new", "file", start="now"))
     pins = read_pins(db)
-    assert (pins.slowest, pins.slowest_position, pins.orphans) == ("old", 0, ("old",))
+    assert (pins.slowest, pins.orphans) == ("old", ("old",))
     db.close()
