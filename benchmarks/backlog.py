@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.installed import compile_package
 from streamer.app.prepare import make_data_directory, prepare_database
 from streamer.clock import SystemClock
 from streamer.config.load import load
@@ -184,6 +185,7 @@ def main() -> None:
     parser.add_argument("--idle-seconds", type=float, default=10.0)
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     chosen = parser.parse_args()
+    compile_package()
     with tempfile.TemporaryDirectory() as directory:
         figures = run(Path(directory), events=chosen.events, idle_seconds=chosen.idle_seconds)
     if chosen.json:

@@ -17,10 +17,10 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.installed import ROOT, compile_package
+
 ROUNDS = 15
 
 BARE = """
@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="pairs for each command")
     options = parser.parse_args()
+    compile_package()
     found = {
         " ".join(("streamer", *words, "--help")): measure(words, options.rounds)
         for words in COMMANDS
