@@ -137,3 +137,24 @@ async def test_an_idle_connection_does_not_keep_the_server(running: Running) -> 
         running.stop.set()
         assert await sender.rest() == b""
         await running.ended()
+
+
+async def test_a_connection_that_stays_idle_is_closed_and_one_that_waits_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each one costs a descriptor; but a request under way may take longer than an idle one."""
+    monkeypatch.setattr("streamer.web.server.KEEP_ALIVE_SECONDS", 0.2)
+    listener, address = listen(tmp_path)
+    running = Running(listener, address)
+    async with connect(address) as idle, connect(address) as waiting:
+        running.go_on.clear()
+        await waiting.send(REQUEST)
+        assert await idle.rest() == b""
+        running.go_on.set()
+        answer = await waiting.answer()
+        assert answer is not None
+        assert answer.status == 200
+        assert await waiting.rest() == b""
+    running.stop.set()
+    await running.ended()
+    listener.close()
