@@ -75,6 +75,11 @@ async def test_every_other_method_is_405(ingest: Ingest, method: str) -> None:
         assert ingest.is_empty()
 
 
+async def test_of_a_source_that_is_not_there_no_method_is_allowed(ingest: Ingest) -> None:
+    [answer] = await answers_to(ingest, head([], "GET", "/webhooks/nobody"))
+    assert answer.status == 404
+
+
 @pytest.mark.parametrize("target", ["localhost:443", PATH, "/"])
 async def test_nothing_is_tunnelled(ingest: Ingest, target: str) -> None:
     found = await answers_to(ingest, head([], "CONNECT", target) + b"GET /livez HTTP/1.1\r\n\r\n")
