@@ -25,7 +25,9 @@ Message = dict[str, Any]
 class Running:
     """A server with an application that waits until it is let go."""
 
-    def __init__(self, listener: socket.socket, address: Address) -> None:
+    def __init__(
+        self, listener: socket.socket, address: Address, *, graceful_seconds: float = 0.5
+    ) -> None:
         self.listener = listener
         self.address = address
         self.go_on = asyncio.Event()
@@ -33,7 +35,9 @@ class Running:
         self.stop = asyncio.Event()
         self.begun = 0
         self.task = asyncio.create_task(
-            run_server(self._serve, listener, stop=self.stop.wait, graceful_seconds=0.5)
+            run_server(
+                self._serve, listener, stop=self.stop.wait, graceful_seconds=graceful_seconds
+            )
         )
 
     async def _serve(
@@ -158,6 +162,25 @@ async def test_a_connection_that_stays_idle_is_closed_and_one_that_waits_is_not(
         assert await waiting.rest() == b""
     running.stop.set()
     await running.ended()
+    listener.close()
+
+
+async def test_the_grace_is_for_requests_and_not_for_idle_connections(tmp_path: Path) -> None:
+    """The idle one is closed first; the request may take its time, and then nothing is left."""
+    listener, address = listen(tmp_path)
+    running = Running(listener, address, graceful_seconds=60)
+    running.go_on.clear()
+    async with connect(address) as idle, connect(address) as busy:
+        await busy.send(REQUEST)
+        await eventually(lambda: running.begun == 1)
+        running.stop.set()
+        assert await idle.rest() == b""
+        assert not running.task.done()
+        running.go_on.set()
+        answer = await busy.answer()
+        assert answer is not None
+        assert answer.status == 200
+        await running.ended()
     listener.close()
 
 
