@@ -112,6 +112,20 @@ def test_what_an_operator_sees_at_night_is_in_the_list(words: str) -> None:
     assert words in section("By symptom")
 
 
+def test_what_the_log_is_said_to_say_is_what_the_program_says() -> None:
+    program = "".join(path.read_text("utf-8") for path in (ROOT / "streamer").rglob("*.py"))
+    rows = section("It does not start") + section("It keeps restarting")
+    systemd = r"status=|.*-limit-hit|oom-kill|Watchdog timeout|Traceback"
+    quoted = [
+        phrase
+        for first in re.findall(r"^\| (.+?) \|", rows, re.MULTILINE)
+        for phrase in re.findall(r"`([^`]+)`", first)
+        if not re.match(systemd, phrase)
+    ]
+    assert len(quoted) >= 5
+    assert [phrase for phrase in quoted if phrase not in program] == []
+
+
 def test_the_way_from_outside_is_where_one_looks_for_it() -> None:
     for page in (PAGE, INSTALL):
         assert f"`{INSTANCE_HEADER}`" in pages.text(page)
