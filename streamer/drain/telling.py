@@ -27,7 +27,7 @@ from streamer.core.limits import (
     DEFERRAL_LOG_SECONDS_MIN,
     OUTAGE_ALARM_SECONDS,
 )
-from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict
+from streamer.core.outcome import Outcome, Verdict
 
 _log = structlog.get_logger("streamer.drain")
 
@@ -135,11 +135,7 @@ class Teller:
         word = self._outage.go_on()
         if word is None:
             return
-        reason = next(
-            said.reason
-            for said in outcomes
-            if said.verdict is Verdict.DEFERRED and said != NOT_ATTEMPTED
-        )
+        reason = next(said.reason for said in outcomes if said.verdict is Verdict.DEFERRED)
         status = _STATUS.fullmatch(reason)
         _log.warning(
             word,

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from streamer.core.limits import FSYNC_ERRORS_IN_A_ROW_MAX
 from streamer.core.signature import sign
 from tests.support.processes import KEY, Installation, Process, ask, eventually
+from tests.support.recording_destination import RecordingDestination, always
 from tests.support.serial_sender import SerialSender
 
 DRAIN_DIES = "PRAGMA legacy_alter_table = ON; ALTER TABLE outbox RENAME COLUMN lane_key TO lost"
@@ -111,28 +111,34 @@ def test_a_call_under_way_when_a_loop_dies_is_answered(
     the_failure(installation)
 
 
-def test_a_writer_that_dies_answers_503_to_the_end_and_cuts_nobody_off(
+def test_a_writer_that_dies_answers_503_to_the_end_and_nobody_waits_for_it(
     installation: Installation, sender: SerialSender
 ) -> None:
-    process = started(installation, sender)
-    log_bytes = installation.database.with_name("streamer.db-wal").stat().st_size
-    # From here on nothing can be written beyond the log's present end: to SQLite an I/O error.
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (log_bytes, log_bytes))
-    answers = []
-    for number in range(2, 40):
-        answers.append(sender.once(body(number)))
-        if "service.leaving" in installation.log():
-            break
-    answers.append(sender.once(body(99)))
-    assert set(answers[-FSYNC_ERRORS_IN_A_ROW_MAX:]) == {"status 503"}
-    assert not sender.hours_earned
-    assert process.wait(15) == 1
+    """One destination always has something to write down, which nobody can any more."""
+    with RecordingDestination(always(503)) as hook:
+        installation.configure(
+            f'{installation.file_destination()}[destinations.hook]\nkind = "http"\n'
+            f'url = "{hook.url}"\nbackoff_base_seconds = 0.05\nbackoff_max_seconds = 1\n',
+            server="graceful_seconds = 30",
+        )
+        process = started(installation, sender)
+        log_bytes = installation.database.with_name("streamer.db-wal").stat().st_size
+        # Nothing can be written beyond the log's present end: to SQLite an I/O error.
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (log_bytes, log_bytes))
+        answers = []
+        for number in range(2, 10_000):
+            answers.append(sender.once(body(number)))
+            if "service.leaving" in installation.log():
+                break
+        answers.append(sender.once(body(10_000)))
+        assert process.wait(15) == 1
+    assert answers[-1] == "status 503"
+    assert set(answers) <= {None, "status 503"}
     failure = the_failure(installation)
     assert (failure["part"], failure["exception"]) == ("the writer", "StoreDamaged")
     assert "STR-206" in failure["hint"]
     stored = installation.query("SELECT event_id FROM outbox")
-    accepted = answers.count(None)
-    assert len(stored) == accepted + 1, "what was answered 200, and nothing else"
+    assert len(stored) == answers.count(None) + 1, "what was answered 200, and nothing else"
 
 
 def test_what_fails_at_the_start_is_one_line_too(
