@@ -70,6 +70,9 @@ ODD_ANSWER = _incident(
     "STR-306", "A destination accepted a batch with an answer that makes no sense"
 )
 LATE_TIMESTAMP = _incident("STR-307", "An event's own time was in the future or unusable")
+UNSETTLED = _condition(
+    "STR-308", "The database refuses what a destination answered: the destination is held"
+)
 
 ALARMS: dict[str, Alarm] = {
     alarm.code: alarm for alarm in list(globals().values()) if isinstance(alarm, Alarm)

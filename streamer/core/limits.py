@@ -176,11 +176,22 @@ GRACEFUL_SECONDS = 20.0
 """Default of ``graceful_seconds``. With the lame duck well below the unit's
 ``TimeoutStopSec=45``."""
 
+CLOSE_SECONDS_MIN = 2.0
+"""What is left at least, when requests and batches have used up ``graceful_seconds``, for the last
+commit: several tries at a lock that another program holds."""
+
 ALARM_MEMORY_SECONDS = DAY_SECONDS
 """How long an incident stays in ``status``: whoever looks once a day sees each one."""
 
 ALARM_LOG_SECONDS = 60
 """One log line a minute per alarm; the counter has the rest."""
+
+DEFERRAL_LOG_SECONDS_MIN = 60
+"""At first a destination that defers writes one log line in this time; each further line doubles
+it …"""
+
+DEFERRAL_LOG_SECONDS_MAX = 3_600
+"""… up to this."""
 
 CONFIG_FILE_BYTES_MAX = MIB
 """A larger configuration file is some other file."""
@@ -211,7 +222,11 @@ TRACK_TICK_SECONDS = 5.0
 """An idle drain looks up this often, to prove that it is alive and to tidy up."""
 
 SETTLE_RETRY_SECONDS = 1.0
-"""Wait before a settlement that failed is written again; nothing is sent meanwhile."""
+"""First wait before a settlement that failed is written again; each further one doubles it.
+Nothing is sent meanwhile."""
+
+SETTLE_RETRY_SECONDS_MAX = 10.0
+"""Longest such wait: a disk that has room again must not leave a destination idle for long."""
 
 SAVE_SKIPPED_POSITIONS = 10_000
 """How far a cursor may pass filtered events before that is written down: it only lets them be
@@ -275,6 +290,10 @@ is shorter."""
 
 WRITER_STALL_SECONDS = 20.0
 """A transaction that takes this long hangs in the disk; below the unit's ``WatchdogSec=30``."""
+
+RELOAD_WRITE_SECONDS = 5.0
+"""How long a reload tries to write down what is configured; then it is refused, so that a lock of
+another program does not keep a stop from being heard."""
 
 RELOAD_STOP_SECONDS = 5.0
 """How long a drain that a reload replaces may take to finish its batch; then it is sent again."""
