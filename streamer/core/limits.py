@@ -18,9 +18,6 @@ DAY_SECONDS = 86_400
 SENDER_TIMEOUT_SECONDS = 4.0
 """Customer.io gives a call up after this long, network and TLS included."""
 
-SENDER_RETRY_DAYS = 7
-"""Customer.io repeats an unanswered call for this long."""
-
 ANSWER_DEADLINE_SECONDS = 3.0
 """From the headers to our answer. Leaves a second of the sender's four for network and proxy, so
 that it reads our 503 (a short wait) and does not hang up (an unknown outcome)."""
@@ -56,8 +53,8 @@ EVENT_ID_CHARACTERS_MAX = 512
 # The ingest queue and its commits.
 
 INGEST_QUEUE_BYTES_MAX = 64 * MIB
-"""Bodies that wait for their commit. Far below the service's ``MemoryHigh`` of 384 MiB, so that a
-stalled disk ends in a 503 and not in the OOM killer's hands."""
+"""Bodies that wait for their commit. Far below the unit's ``MemoryHigh=768M``, so that a stalled
+disk ends in a 503 and not in the OOM killer's hands."""
 
 INGEST_QUEUE_EVENTS_MAX = 10_000
 """Events that wait for their commit: what the HTTP server can take in within one deadline.
@@ -82,8 +79,9 @@ fault: the process stops and leaves it to the service manager."""
 RETENTION_DAYS = 14
 """Default of ``retention_days``: a week of the sender's retries and a week to notice a loss."""
 
-RETENTION_DAYS_MIN = SENDER_RETRY_DAYS + 1
-"""A retry after seven days must still meet the event it repeats, or it is stored twice."""
+RETENTION_DAYS_MIN = 8
+"""Customer.io repeats an unanswered call for seven days, and the last repeat must still meet the
+event it repeats, or it is stored twice."""
 
 WAL_ALARM_BYTES = 256 * MIB
 """Default of ``wal_alarm_bytes``. Passive checkpoints keep the write-ahead log near 4 MiB; at
@@ -158,9 +156,12 @@ LEDGER_COALESCE_EVENTS_MAX = 10_000
 LEDGER_COALESCE_SECONDS = 60
 """Time that one coalesced ledger row may cover; a minute is as close as a person asks."""
 
-ANSWER_BYTES_MAX = 256 * KIB
-"""How much of a destination's answer is read. A list of refusals for the largest usual batch
-fits; an endless answer does not."""
+ANSWER_BYTES_MAX = 64 * KIB
+"""How much of a destination's answer is read: a page that explains an error fits, an endless answer
+does not …"""
+
+ANSWER_BYTES_PER_EVENT = 512
+"""… and so much more for each event that was sent, since each may be refused by name."""
 
 LAG_COUNT_EVENTS_MAX = 100_000
 """Up to here the lag of a filter or a lane is counted; beyond it is estimated (cold counting of
