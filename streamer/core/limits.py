@@ -70,6 +70,10 @@ COMMIT_BYTES_MAX = 32 * MIB
 BUSY_TIMEOUT_MILLISECONDS = 500
 """How long SQLite waits for another program's lock. Several tries must fit in the deadline."""
 
+RECEIPT_DISORDER_SECONDS = 2 * ANSWER_DEADLINE_SECONDS_MAX
+"""How much earlier than its predecessor in the outbox an event can have been received: a call whose
+commit has not begun by its deadline is not stored, and a busy process may notice that late."""
+
 FSYNC_ERRORS_IN_A_ROW_MAX = 5
 """After so many failed syncs, each on a fresh connection, the disk and not the moment is at
 fault: the process stops and leaves it to the service manager."""

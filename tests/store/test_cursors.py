@@ -23,8 +23,10 @@ from tests.store.build import (
     NOW,
     append,
     append_at,
+    counted_steps,
     declare,
     event,
+    fill_outbox,
     only_cursor,
     open_fresh,
     read_all,
@@ -100,6 +102,17 @@ def test_a_new_destination_begins_where_it_is_told(
     assert only_cursor(db, "hook").progress.position == position
     declare(db, Declared("hook", "http", start="earliest"))
     assert only_cursor(db, "hook").progress.position == position
+
+
+def test_a_new_destination_begins_without_reading_the_outbox(db: Connection) -> None:
+    """Calls wait for this transaction."""
+    fill_outbox(db, 20_000)
+    declare(db, Declared("known", "http"))
+    for start in ("earliest", "now", NOW - 5_000_000, NOW + 1):
+        with counted_steps(db) as steps:
+            declare(db, Declared("known", "http"), Declared(f"new-{start}", "http", start=start))
+        assert steps[0] < 3_000
+    assert only_cursor(db, f"new-{NOW - 5_000_000}").progress.position == 14_999
 
 
 def test_a_new_destination_of_an_emptied_outbox_begins_at_its_end(db: Connection) -> None:
