@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import msgspec
 
 from streamer.core.settlement import Progress
+from streamer.store import outbox
 from streamer.store.outbox import Lane
 from streamer.store.sqlite import Connection
 
@@ -214,10 +215,14 @@ def drop_passed_floors(db: Connection, destination: str, lanes: int) -> int:
 
 
 def settled_everywhere(db: Connection) -> int | None:
-    """Return the position up to which every cursor has settled; None when there is no cursor.
+    """Return the position up to which every cursor has settled.
 
-    A floor does not hold anything back: the present lanes are behind it.
+    A floor does not hold anything back: the present lanes are behind it. Where
+    there is no destination there is nobody to wait for, and all is settled;
+    None when there are some and all of them have lost their cursors.
     """
+    if db.execute("SELECT 1 FROM destinations").fetchone() is None:
+        return outbox.last_position(db)
     row = db.execute(
         "SELECT min(cursors.position) FROM cursors JOIN destinations"
         " ON destinations.name = cursors.destination"
