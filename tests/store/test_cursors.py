@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from streamer.core.errors import UsageError
 from streamer.core.settlement import Progress, Window, settle
 from streamer.store import cursors, destinations, outbox, settling
+from streamer.store.check import check
 from streamer.store.cursors import Cursor, CursorState
 from streamer.store.destinations import Declared
 from streamer.store.settling import Settlement
@@ -183,6 +184,44 @@ def test_going_back_to_a_lane_count_restores_the_lanes_whose_floors_were_dropped
     declare(db, Declared("hook", "http", lanes=4))
     live = [at for at in cursors.load(db, "hook") if at.lane.lanes == 4]
     assert [at.progress.position for at in live] == [5, 5, 5, 8]
+
+
+UNREADABLE = [
+    *("", "[3", "[3, 4", "\ufeff[]", "null", '{"3": 4}', "[3, true]", '["3"]', "[3.5]", "[[3]]"),
+    *("[NaN]", f"[{'9' * 30}]", "[" * 100_000, "[2]", "[3, 6]", "[-1]"),
+]
+
+
+def damage(db: Connection, destination: str, ahead: str | bytes) -> None:
+    """Write what no program of ours writes."""
+    db.execute("PRAGMA ignore_check_constraints = ON")
+    db.execute(
+        "UPDATE cursors SET ahead = CAST(? AS TEXT) WHERE destination = ?", (ahead, destination)
+    )
+    db.execute("PRAGMA ignore_check_constraints = OFF")
+
+
+@pytest.mark.parametrize("ahead", [*UNREADABLE, b"[3, \xff]", b"\x00"])
+def test_what_cannot_be_true_of_settled_ahead_is_forgotten_and_sent_again(
+    db: Connection, path: Path, ahead: str | bytes
+) -> None:
+    declare(db, Declared("hook", "http"), Declared("lake", "aep"))
+    append(db, *(event(number) for number in range(1, 6)))
+    for name in ("hook", "lake"):
+        cursor = only_cursor(db, name)
+        progress = Progress(2, frozenset({4}))
+        settling.settle(db, Settlement(cursor, progress, CursorState(), NOW))
+    damage(db, "hook", ahead)
+    cursors.load_all(db)
+    assert [finding.what for finding in check(path) if "ahead" in finding.what] == [
+        "what a cursor of hook has settled ahead cannot be read"
+    ]
+    assert cursors.mend(db) == ["hook"]
+    hook = only_cursor(db, "hook")
+    assert (hook.progress, hook.generation) == (Progress(2), 2)
+    assert only_cursor(db, "lake").progress == Progress(2, frozenset({4}))
+    assert cursors.mend(db) == []
+    assert check(path) == []
 
 
 class Drained:
