@@ -167,9 +167,15 @@ does not …"""
 ANSWER_BYTES_PER_EVENT = 512
 """… and so much more for each event that was sent, since each may be refused by name."""
 
-LAG_COUNT_EVENTS_MAX = 100_000
-"""Up to here the lag of a filter or a lane is counted; beyond it is estimated (cold counting of
-two million rows took 1.7 s)."""
+LAG_COUNT_EVENTS_MAX = 5_000
+"""Up to here the lag of a filter or a lane is counted; beyond it is estimated: ``status`` must
+answer at once, for each of many destinations, when they are far behind."""
+
+LAG_SAMPLES = 10
+"""Places in the rest of the outbox that the estimate looks at …"""
+
+LAG_SAMPLE_EVENTS = 500
+"""… and events at each: together as many as are counted."""
 
 # Starting, stopping, telling.
 

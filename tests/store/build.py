@@ -89,15 +89,18 @@ def append_at(db: Connection, positions: Iterable[int], **changed: object) -> No
         assert append(db, event(position, **changed)) == [Kept.STORED]
 
 
-def fill_outbox(db: Connection, events: int, *, body_bytes: int = 20, step_ms: int = 1000) -> None:
+def fill_outbox(
+    db: Connection, events: int, *, first: int = 1, body_bytes: int = 20, step_ms: int = 1000
+) -> None:
     """Append many events at once, one each ``step_ms`` up to now; one in ten was opened."""
     db.execute(
-        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)"
+        "WITH RECURSIVE numbers (n) AS"
+        " (SELECT ?5 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1 + ?5 - 1)"
         " INSERT INTO outbox (lane_key, received_at, occurred_at, object_type, metric, source,"
-        " event_id, body) SELECT n, ?2 - (?1 - n) * ?3, NULL, 'email',"
+        " event_id, body) SELECT n, ?2 - (?1 + ?5 - 1 - n) * ?3, NULL, 'email',"
         " CASE WHEN n % 10 THEN 'sent' ELSE 'opened' END, 'customerio', 'event-' || n,"
         " json_quote(printf('%.*c', ?4 - 2, 'x')) FROM numbers",
-        (events, NOW, step_ms, body_bytes),
+        (events, NOW, step_ms, body_bytes, first),
     )
     db.execute(
         "UPDATE totals SET outbox_events = outbox_events + ?1, outbox_bytes = outbox_bytes + ?2",
