@@ -177,6 +177,10 @@ LAG_SAMPLES = 10
 LAG_SAMPLE_EVENTS = 500
 """… and events at each: together as many as are counted."""
 
+STORY_COUNT_EVENTS_MAX = 100_000
+"""How many events are counted before a pending one that ``events show`` is asked for; that it is
+far behind is all that more would say."""
+
 # Starting, stopping, telling.
 
 LAME_DUCK_SECONDS = 2.0
