@@ -73,6 +73,7 @@ LATE_TIMESTAMP = _incident("STR-307", "An event's own time was in the future or 
 UNSETTLED = _condition(
     "STR-308", "The database refuses what a destination answered: the destination is held"
 )
+CURSOR_MENDED = _incident("STR-309", "What was settled ahead of a cursor could not be read")
 
 ALARMS: dict[str, Alarm] = {
     alarm.code: alarm for alarm in list(globals().values()) if isinstance(alarm, Alarm)

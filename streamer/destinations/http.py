@@ -25,6 +25,7 @@ from streamer.core.cloudevents import (
 )
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
+from streamer.core.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_PER_EVENT
 from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
@@ -32,12 +33,6 @@ from streamer.destinations.base import Finding
 from streamer.destinations.http_answer import judge_accepting_body, judge_status
 from streamer.destinations.options import HttpOptions, Secret
 from streamer.destinations.transport import Fault, Transport, TransportError
-
-"""The reason of events that were not sent because one before them was not accepted."""
-
-# Room for a page that explains an error, and for one rejection per event.
-_ANSWER_BYTES_BASE = 64 * 2**10
-_ANSWER_BYTES_PER_EVENT = 512
 
 _CERTIFICATE_DAYS_LOW = 14
 _DAY_MS = 86_400_000
@@ -149,7 +144,7 @@ class HttpDestination:
                 self._options.url,
                 body,
                 headers,
-                answer_bytes_max=_ANSWER_BYTES_BASE + _ANSWER_BYTES_PER_EVENT * len(events),
+                answer_bytes_max=ANSWER_BYTES_MAX + ANSWER_BYTES_PER_EVENT * len(events),
             )
         except TransportError as error:
             return [_outcome_without_answer(error)] * len(events)

@@ -18,7 +18,13 @@ import structlog
 
 from streamer.core import alarms
 from streamer.core.errors import StreamerError
-from streamer.core.limits import TRACK_TICK_SECONDS
+from streamer.core.limits import (
+    FLOOR_CHECK_SECONDS,
+    OPEN_RETRY_SECONDS,
+    REFUSED_RETRY_SECONDS,
+    TIDY_SECONDS,
+    TRACK_TICK_SECONDS,
+)
 from streamer.drain.feed import LiveFeed, ReplayFeed
 from streamer.drain.shared import Shared, WriteRefused
 from streamer.drain.track import TrackLoop
@@ -27,19 +33,6 @@ from streamer.store.cursors import Cursor
 from streamer.store.destinations import Known
 from streamer.store.outbox import Lane
 from streamer.store.replays import Replay
-
-OPEN_RETRY_SECONDS = 30.0
-"""A destination that cannot be opened, such as an unwritable directory, is tried again this
-often."""
-
-REFUSED_RETRY_SECONDS = 60.0
-"""A replay whose end the database refuses to note is looked at again this often."""
-
-FLOOR_CHECK_SECONDS = 60.0
-"""How often the cursors of an earlier lane count are looked at, while there are any."""
-
-TIDY_SECONDS = 10.0
-"""How often a destination may rotate and compress what is due."""
 
 _log = structlog.get_logger("streamer.drain")
 

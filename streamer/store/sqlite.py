@@ -71,8 +71,6 @@ __all__ = [
     "require_there",
 ]
 
-PAGE_BYTES = 4096
-
 # SQLite's primary result codes; an extended one has more in its upper bytes.
 _LOCKED = {5, 6}  # BUSY, LOCKED
 _FULL = {13}

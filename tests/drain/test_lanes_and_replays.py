@@ -9,13 +9,11 @@ from msgspec.structs import replace
 
 from streamer.core.alarms import HELD
 from streamer.core.event import StoredEvent
+from streamer.core.limits import FLOOR_CHECK_SECONDS
 from streamer.core.outcome import ACCEPTED, deferred, held, rejected
 from streamer.core.selection import Selection
 from streamer.drain.shared import DrainPolicy
-from streamer.drain.supervisor import (
-    FLOOR_CHECK_SECONDS,
-    DestinationDrain,
-)
+from streamer.drain.supervisor import DestinationDrain
 from streamer.store import cursors, dead_letters, destinations, replays
 from streamer.store.replays import Request
 from tests.drain.bench import EVERYTHING, NAME, Bench

@@ -11,13 +11,17 @@ from msgspec.structs import replace
 
 from streamer.core.alarms import HELD, UNSETTLED
 from streamer.core.drain import Phase
-from streamer.core.limits import HELD_PROBE_SECONDS_MIN, SETTLE_RETRY_SECONDS_MAX
+from streamer.core.limits import (
+    HELD_PROBE_SECONDS_MIN,
+    REFUSED_RETRY_SECONDS,
+    SETTLE_RETRY_SECONDS_MAX,
+)
 from streamer.core.outcome import Outcome, Verdict, deferred
 from streamer.core.selection import Selection
 from streamer.drain import shared as shared_module
 from streamer.drain import supervisor
 from streamer.drain.shared import DrainPolicy
-from streamer.drain.supervisor import REFUSED_RETRY_SECONDS, DestinationDrain
+from streamer.drain.supervisor import DestinationDrain
 from streamer.store import destinations, replays, sqlite, status
 from streamer.store.replays import Request
 from tests.drain.bench import EVERYTHING, NAME, Bench

@@ -11,13 +11,10 @@ from msgspec.structs import replace
 from streamer.core.alarms import HELD
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
+from streamer.core.limits import OPEN_RETRY_SECONDS, TIDY_SECONDS
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
 from streamer.drain.shared import DrainPolicy
-from streamer.drain.supervisor import (
-    OPEN_RETRY_SECONDS,
-    TIDY_SECONDS,
-    DestinationDrain,
-)
+from streamer.drain.supervisor import DestinationDrain
 from streamer.store import cursors, destinations, replays
 from streamer.store.destinations import Known
 from streamer.store.replays import Request

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,41 @@ def append_at(db: Connection, positions: Iterable[int], **changed: object) -> No
         db.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'")
         db.execute("INSERT INTO sqlite_sequence VALUES ('outbox', ?)", (position - 1,))
         assert append(db, event(position, **changed)) == [Kept.STORED]
+
+
+def fill_outbox(
+    db: Connection, events: int, *, first: int = 1, body_bytes: int = 20, step_ms: int = 1000
+) -> None:
+    """Append many events at once, one each ``step_ms`` up to now; one in ten was opened."""
+    db.execute(
+        "WITH RECURSIVE numbers (n) AS"
+        " (SELECT ?5 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1 + ?5 - 1)"
+        " INSERT INTO outbox (lane_key, received_at, occurred_at, object_type, metric, source,"
+        " event_id, body) SELECT n, ?2 - (?1 + ?5 - 1 - n) * ?3, NULL, 'email',"
+        " CASE WHEN n % 10 THEN 'sent' ELSE 'opened' END, 'customerio', 'event-' || n,"
+        " json_quote(printf('%.*c', ?4 - 2, 'x')) FROM numbers",
+        (events, NOW, step_ms, body_bytes, first),
+    )
+    db.execute(
+        "UPDATE totals SET outbox_events = outbox_events + ?1, outbox_bytes = outbox_bytes + ?2",
+        (events, events * body_bytes),
+    )
+
+
+@contextmanager
+def counted_steps(db: Connection) -> Iterator[list[int]]:
+    """Count the steps of SQLite's machine, which say what a statement costs on any computer."""
+    steps = [0]
+
+    def step() -> int:
+        steps[0] += 10
+        return 0
+
+    db.set_progress_handler(step, 10)
+    try:
+        yield steps
+    finally:
+        db.set_progress_handler(None, 0)
 
 
 def read_all(db: Connection) -> list[StoredEvent]:
