@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+from streamer.cli import common, console
 from streamer.cli.calls import Place, place_of_url
-from streamer.cli.common import print_json, print_lines
 from streamer.cli.inspection import Inspection, inspect
 from streamer.cli.looks import (
     configured,
@@ -45,11 +45,11 @@ def run(
     if url is not None:
         findings += _look_from_outside(url, source, found, send_test=send_test)
     if json:
-        print_json({"ok": not _failures(findings), "findings": findings})
+        console.print_json({"ok": not _failures(findings), "findings": findings})
     else:
-        print_lines(_written(findings))
+        console.print_lines(_written(findings))
         if url is None:
-            print_lines(["Not looked at: the public URL. Say --url https://YOUR-HOST."])
+            console.print_lines(["Not looked at: the public URL. Say --url https://YOUR-HOST."])
     if _failures(findings):
         sys.exit(1)
 
@@ -104,7 +104,7 @@ def _look_from_outside(
 
 
 def _known(config: Config) -> public.Known:
-    running = service.is_running(config.database_path.parent)
+    running = common.service_runs(config.database_path.parent)
     return public.Known(instance=_instance(config), running=running)
 
 

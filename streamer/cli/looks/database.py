@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from streamer.cli.common import now
+from streamer.cli.common import now, read_any_schema
 from streamer.cli.looks.finding import Finding, failed, ok, warning
 from streamer.config.model import Config
 from streamer.core.times import rfc3339
-from streamer.store import alarms, facts, migrate, sqlite
+from streamer.store import alarms, facts, migrate
 from streamer.store.alarms import RaisedAlarm
 from streamer.store.sqlite import Connection
 
@@ -45,13 +45,7 @@ def _schema(config: Config) -> int | None:
 
 
 def _ask(config: Config, work: Callable[[Connection], T]) -> T:
-    connection = sqlite.open_reader(config.database_path)
-    try:
-        return work(connection)
-    except sqlite.Error as error:
-        raise sqlite.map_error(error) from error
-    finally:
-        connection.close()
+    return read_any_schema(config.database_path, work)
 
 
 def judge_schema(version: int, known: int) -> Finding:
