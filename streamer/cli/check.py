@@ -35,11 +35,11 @@ def check(*, config: ConfigFile = None, json: Json = False) -> None:
             sys.exit(ConfigurationError.exit_code)
         return
     for warning in found.warnings:
-        console.print_lines(f"warning: {warning}".splitlines())
+        console.print_text(f"warning: {warning}".splitlines())
     if found.problems:
         subject = "the configuration" if found.loaded is None else found.subject
         raise problems.ConfigurationErrors(found.problems, subject=subject)
-    console.print_lines([_summary(found)])
+    console.print_text([_summary(found)])
 
 
 def _for_programs(found: Inspection) -> dict[str, object]:

@@ -31,6 +31,9 @@ T = TypeVar("T")
 LIMIT_MAX = 100_000
 """Rows that a list shows at most: they are all in memory."""
 
+_MAGIC = b"SQLite format 3\0"
+"""How the file of a database begins; an empty one is a database too."""
+
 _LOCK_TRIES = 10
 """Each waits for ``BUSY_TIMEOUT_MILLISECONDS``; a commit of the service takes a few."""
 
@@ -66,6 +69,7 @@ def read_database(config: Config, work: Callable[[Connection], T]) -> T:
 
 def read_any_schema(path: Path, work: Callable[[Connection], T]) -> T:
     """Run ``work`` on a connection that cannot write, to a database that need not suit us."""
+    require_database(path)
     connection = sqlite.open_reader(path)
     try:
         return work(connection)
@@ -88,7 +92,7 @@ def one_moment(connection: Connection) -> Iterator[None]:
 def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in one transaction, which waits its turn beside the service's."""
     sqlite.require_safe_version(allow_unsafe=config.outbox.allow_unsafe_sqlite)
-    sqlite.open_reader(config.database_path).close()  # there must be a database already
+    require_database(config.database_path)
     connection = sqlite.open_writer(config.database_path)
     try:
         _require_this_schema(connection)
@@ -105,6 +109,24 @@ def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     finally:
         connection.close()
     return result
+
+
+def require_database(path: Path) -> None:
+    """Say plainly that there is no database, that it is out of reach, or that it is none."""
+    sqlite.require_there(path)
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(_MAGIC))
+    except PermissionError:
+        return  # SQLite will say so, if it matters to it
+    except OSError:
+        beginning = b"none"
+    if beginning not in (b"", _MAGIC):
+        raise StoreError(
+            f"{path} is not a database of SQLite",
+            hint="Look at data_dir in the configuration. If it was one, see to the disk, and put "
+            "a copy in its place with `streamer db restore`.",
+        )
 
 
 def _require_this_schema(connection: Connection) -> None:

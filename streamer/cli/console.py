@@ -13,7 +13,8 @@ from typing import TypeVar
 
 import msgspec
 
-from streamer.core.errors import StreamerError, UsageError
+from streamer.cli import layout, streams
+from streamer.core.errors import UsageError
 
 T = TypeVar("T")
 
@@ -29,22 +30,27 @@ def print_lines(lines: Iterable[str]) -> None:
     _write("".join(f"{printable(line)}\n" for line in lines))
 
 
+def print_text(lines: Iterable[str]) -> None:
+    """Print sentences, which go on below where the terminal is too narrow for them."""
+    width = layout.paper(sys.stdout).width
+    print_lines(part for line in lines for part in layout.fold(printable(line), width))
+
+
 def print_bytes(pieces: Iterable[bytes]) -> None:
     """Print bytes as they are: for files and programs, not for terminals."""
     for piece in pieces:
-        _guarded(sys.stdout.buffer.write, piece)
+        streams.write(sys.stdout.buffer.write, piece)
     flush()
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """Print a table, or what it means that there is nothing in it."""
-    from streamer.cli import table  # noqa: PLC0415 - most commands print none
-
     texts = [["" if value is None else printable(str(value)) for value in row] for row in rows]
     if texts:
-        _write("".join(f"{line}\n" for line in table.lay_out(headings, texts, table.paper())))
+        paper = layout.paper(sys.stdout)
+        _write("".join(f"{line}\n" for line in layout.lay_out(headings, texts, paper)))
     else:
-        print_lines([empty])
+        print_text([empty])
 
 
 def print_found(
@@ -65,7 +71,9 @@ def print_found(
 
 def say(notes: Iterable[str]) -> None:
     """Tell a person something beside the result."""
-    sys.stderr.write("".join(f"note: {printable(note)}\n" for note in notes))
+    width = layout.paper(sys.stderr).width
+    lines = [part for note in notes for part in layout.fold(f"note: {printable(note)}", width)]
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -75,7 +83,8 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError("this wants a confirmation", hint="Say --yes to do it without asking.")
     flush()
-    sys.stderr.write(f"{printable(question)} [y/N] ")
+    lines = layout.fold(f"{printable(question)} [y/N]", layout.paper(sys.stderr).width)
+    sys.stderr.write("\n".join(lines) + " ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
@@ -96,20 +105,8 @@ def printable(text: str) -> str:
 
 def flush() -> None:
     """Hand on what was printed."""
-    _guarded(sys.stdout.flush)
+    streams.write(sys.stdout.flush)
 
 
 def _write(text: str) -> None:
-    _guarded(sys.stdout.write, text)
-
-
-def _guarded(write: Callable[..., object], *values: object) -> None:
-    try:
-        write(*values)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise StreamerError(
-            f"standard output cannot be written ({error.strerror})",
-            hint="Free space there, or send it elsewhere; what the command changed is changed.",
-        ) from error
+    streams.write(sys.stdout.write, text)

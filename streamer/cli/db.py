@@ -110,7 +110,7 @@ def migrate(*, config: ConfigFile = None) -> None:
     settings = common.load_config(config).config
     path = settings.database_path
     sqlite.require_safe_version(allow_unsafe=settings.outbox.allow_unsafe_sqlite)
-    sqlite.require_there(path)
+    common.require_database(path)
     _require_owner(path.parent)
     with lockfile.hold(path.parent):
         db = sqlite.open_writer(path)
@@ -132,7 +132,9 @@ def backup(
     json: Json = False,
 ) -> None:
     """Write a copy while the service runs; the copy holds personal data."""
-    copy = copying.backup(_path(config), target.absolute())
+    path = _path(config)
+    common.require_database(path)
+    copy = copying.backup(path, target.absolute())
     if json:
         console.print_json({**msgspec.structs.asdict(copy), "path": str(copy.path)})
         return
@@ -217,12 +219,15 @@ def salvage(
 ) -> None:
     """Rescue what can be read of a damaged database into a new file; stop the service first."""
     path = _path(config)
+    common.require_database(path)
     _require_stopped(path)
     done = salvaging.salvage(path, target.absolute(), now=common.now())
     if json:
         console.print_json(done)
         return
     lines = [f"{rows:>12,}  {table}" for table, rows in done.rows.items()]
+    if not lines:
+        lines = ["nothing was in it that belongs to streamer"]
     lines += [f"not readable: {place}" for place in done.damaged]
     for number, what in (
         (done.refused, "rows made no sense and were left out"),
@@ -237,7 +242,7 @@ def salvage(
 def shell(*query: str, config: ConfigFile = None) -> None:
     """Open sqlite3 on the database for reading, or run a query; see the views named v_…."""
     path = _path(config)
-    sqlite.require_there(path)
+    common.require_database(path)
     program = shutil.which(SHELL)
     if program is None:
         raise StreamerError(

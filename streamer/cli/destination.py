@@ -59,13 +59,13 @@ def _row(name: str, one: DestinationStatus) -> tuple[object, ...]:
 def pause(name: Name, /, *, config: ConfigFile = None) -> None:
     """Stop draining to a destination until it is resumed; events wait in the outbox."""
     _change(config, name, destinations.pause)
-    console.print_lines([f"{name} is paused; go on with `streamer destination resume {name}`"])
+    console.print_text([f"{name} is paused; go on with `streamer destination resume {name}`"])
 
 
 def resume(name: Name, /, *, config: ConfigFile = None) -> None:
     """Drain again, and try at once what waited or was held."""
     _change(config, name, destinations.resume)
-    console.print_lines([f"{name} is drained again"])
+    console.print_text([f"{name} is drained again"])
 
 
 def _change(config: ConfigFile, name: str, act: Callable[..., None]) -> None:
@@ -96,7 +96,7 @@ def test(name: Name, /, *, config: ConfigFile = None, json: Json = False) -> Non
     if json:
         console.print_json(findings)
     else:
-        console.print_lines(line for finding in findings for line in describe_finding(finding))
+        console.print_text(line for finding in findings for line in describe_finding(finding))
     failed = sum(not finding.ok for finding in findings)
     if failed:
         raise StreamerError(f"{name}: {count(failed, 'test')} of {len(findings)} failed")
@@ -142,7 +142,7 @@ def forget(name: Name, /, *, yes: Yes = False, config: ConfigFile = None) -> Non
     loss = common.read_database(settings, lambda db: _loss(db, name))
     console.confirm(f"Forget {name} and let go of {loss}?", yes=yes)
     common.change_database(settings, lambda db: _forget(db, settings, name))
-    console.print_lines([f"forgot {name}: let go of {loss}"])
+    console.print_text([f"forgot {name}: let go of {loss}"])
 
 
 def _loss(db: Connection, name: str) -> str:

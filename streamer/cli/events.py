@@ -285,7 +285,8 @@ def tell_story(one: DestinationStory) -> Iterator[str]:
     """Tell one destination's story: the outcome in the first line, what led to it below."""
     letter = one.letter
     if one.fate is Fate.PENDING:
-        yield f"pending, {count(one.events_before, 'event')} before it ({one.state})"
+        before = f"{count(one.events_before, 'event')} before it" if one.events_before else "next"
+        yield f"pending, {before} ({one.state})"
         if one.attempt:
             next_at = moment_text(rfc3339(one.next_attempt_at))
             yield f"{count(one.attempt, 'attempt')} so far, next {next_at}"
@@ -306,7 +307,8 @@ def tell_story(one: DestinationStory) -> Iterator[str]:
     for accepted in one.acceptances:
         yield _tell_acceptance(accepted)
     for replay in one.replays:
-        yield f"replay {replay} will send it"
+        again = " again" if one.acceptances else ""
+        yield f"replay {replay} will send it{again}"
 
 
 def _letter_words(fate: Fate) -> str:

@@ -25,6 +25,7 @@ from streamer.cli.looks import (
     units,
 )
 from streamer.cli.looks.finding import Finding, guarded
+from streamer.cli.wording import count
 from streamer.config.model import Config
 from streamer.config.secrets import resolve
 from streamer.core.errors import UsageError
@@ -47,9 +48,9 @@ def run(
     if json:
         console.print_json({"ok": not _failures(findings), "findings": findings})
     else:
-        console.print_lines(_written(findings))
+        console.print_text(_written(findings))
         if url is None:
-            console.print_lines(["Not looked at: the public URL. Say --url https://YOUR-HOST."])
+            console.print_text(["Not looked at: the public URL. Say --url https://YOUR-HOST."])
     if _failures(findings):
         sys.exit(1)
 
@@ -127,4 +128,4 @@ def _written(findings: list[Finding]) -> list[str]:
         if finding.hint:
             lines.append(f"        {finding.hint}")
     counts = [sum(finding.state == state for finding in findings) for state in marks]
-    return [*lines, "", f"{counts[2]} failed, {counts[1]} warnings, {counts[0]} ok"]
+    return [*lines, "", f"{counts[2]} failed, {count(counts[1], 'warning')}, {counts[0]} ok"]

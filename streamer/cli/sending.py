@@ -243,7 +243,7 @@ def _print(place: Place, sent: list[Sent], *, seconds: float, bad_signature: boo
     shown = sent if len(sent) <= ROWS_MAX else [one for one in sent if not one.ok][:ROWS_MAX]
     if shown:
         console.print_table(
-            ("event id", "type", "status", "ms", "reason"),
+            ("EVENT ID", "TYPE", "STATUS", "MS", "REASON"),
             [
                 (one.event_id, one.type, one.status or "none", one.milliseconds, one.reason)
                 for one in shown
@@ -252,7 +252,7 @@ def _print(place: Place, sent: list[Sent], *, seconds: float, bad_signature: boo
         )
     times = sorted(one.milliseconds for one in sent)
     tally = Counter(one.status or "not at all" for one in sent)
-    console.print_lines(
+    console.print_text(
         [
             f"{place.url}: "
             + ", ".join(f"{number} answered {status}" for status, number in tally.items())
@@ -261,4 +261,4 @@ def _print(place: Place, sent: list[Sent], *, seconds: float, bad_signature: boo
         ]
     )
     if bad_signature and all(one.ok for one in sent):
-        console.print_lines(["The wrong signature has raised the alarm STR-101, as it should."])
+        console.print_text(["The wrong signature has raised the alarm STR-101, as it should."])

@@ -32,7 +32,7 @@ def status(*, config: ConfigFile = None, json: Json = False) -> None:
     if json:
         console.print_json({**msgspec.to_builtins(found), "service_running": running})
     else:
-        console.print_lines(describe(found, running=running))
+        console.print_text(describe(found, running=running))
 
 
 def describe(found: Status, *, running: bool | None) -> Iterator[str]:

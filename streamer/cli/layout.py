@@ -1,19 +1,18 @@
-"""Tables for people: aligned, and whole at any width of the terminal.
+"""How text for people fits the terminal: nothing is cut, and no word is broken in two.
 
-A row that is wider than the terminal goes on below, indented, column for
-column; a word is never cut in two to fit, so that an id can still be copied.
-Into a pipe one row is always one line, for ``grep`` and its like.
+A row of a table that is wider than the terminal goes on below, indented,
+column for column; a long line goes on below, indented too, so that an id or a
+path can still be copied whole. Into a pipe one line stays one line, for
+``grep`` and its like. It knows only the standard library, as errors need it.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-
-import msgspec
+from typing import NamedTuple, TextIO
 
 _GAP = "  "
 _INDENT = "    "
@@ -22,20 +21,34 @@ _WIDTH_MIN = 40
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-class Paper(msgspec.Struct, frozen=True, kw_only=True):
-    """What a table is written on."""
+class Paper(NamedTuple):
+    """What text is written on."""
 
     width: int | None
     """In columns; None: lines may be of any length."""
     bold: bool
 
 
-def paper() -> Paper:
-    """Look at what standard output is."""
-    if not sys.stdout.isatty():
+def paper(stream: TextIO) -> Paper:
+    """Look at what a stream leads to."""
+    if not stream.isatty():
         return Paper(width=None, bold=False)
     plain = os.environ.get("TERM", "dumb") == "dumb" or bool(os.environ.get("NO_COLOR"))
     return Paper(width=max(_WIDTH_MIN, shutil.get_terminal_size().columns), bold=not plain)
+
+
+def fold(line: str, width: int | None) -> list[str]:
+    """Write one line as several, when it is longer than the terminal is wide."""
+    if width is None or _width(line) <= width:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=indent + _INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def lay_out(headings: Sequence[str], rows: Sequence[Sequence[str]], paper: Paper) -> Iterator[str]:
@@ -43,14 +56,14 @@ def lay_out(headings: Sequence[str], rows: Sequence[Sequence[str]], paper: Paper
     table = [headings, *rows]
     widths = [max(_width(row[column]) for row in table) for column in range(len(headings))]
     numbers = [all(row[column].isdecimal() for row in rows) for column in range(len(headings))]
-    folds = _fold(widths, paper.width)
+    folds = _share(widths, paper.width)
     for number, row in enumerate(table):
         cells = [_pad(text, widths[at], right=numbers[at]) for at, text in enumerate(row)]
         for line in _lines(cells, folds, paper.width):
             yield f"{_BOLD}{line}{_PLAIN}" if paper.bold and not number else line
 
 
-def _fold(widths: Sequence[int], width: int | None) -> list[list[int]]:
+def _share(widths: Sequence[int], width: int | None) -> list[list[int]]:
     """Share the columns out among as few lines as they fit on."""
     folds: list[list[int]] = [[]]
     taken = 0
@@ -69,21 +82,9 @@ def _lines(cells: Sequence[str], folds: Sequence[Sequence[int]], width: int | No
     for number, columns in enumerate(folds):
         indent = _INDENT if number else ""
         line = (indent + _GAP.join(cells[column] for column in columns)).rstrip()
-        if width is not None and _width(line) > width:
-            lines += _wrap(line, width, indent)
-        elif line or not number:
-            lines.append(line)
+        if line or not number:
+            lines += fold(line, width)
     return lines
-
-
-def _wrap(line: str, width: int, indent: str) -> list[str]:
-    return textwrap.wrap(
-        line,
-        width,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _pad(text: str, width: int, *, right: bool) -> str:
