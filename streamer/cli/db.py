@@ -74,7 +74,7 @@ def status(*, config: ConfigFile = None, json: Json = False) -> None:
     if found.clock_doubted_at is not None:
         doubted, seen = moment_text(found.clock_doubted_at), moment_text(found.clock_seen_at)
         lines.append(f"Clock        in doubt: it said {doubted}, believed last was {seen}")
-    console.print_lines(lines)
+    console.print_text(lines)
 
 
 def _status(db: Connection, path: Path) -> DatabaseStatus:
@@ -121,7 +121,7 @@ def migrate(*, config: ConfigFile = None) -> None:
         finally:
             db.close()
     done = [f"applied {migration.name}" for migration in applied]
-    console.print_lines(done or ["the schema is up to date"])
+    console.print_text(done or ["the schema is up to date"])
 
 
 def backup(
@@ -139,7 +139,7 @@ def backup(
         console.print_json({**msgspec.structs.asdict(copy), "path": str(copy.path)})
         return
     events = count(copy.events, "event")
-    console.print_lines(
+    console.print_text(
         [f"wrote {size(copy.bytes)} to {copy.path}: {events}, up to position {copy.last_position}"]
     )
 
@@ -170,7 +170,7 @@ def restore(
     lines = [f"{path} is restored; new events begin after position {restored.last_position}"]
     if restored.replaced is not None:
         lines.append(f"the database that was there is {restored.replaced}")
-    console.print_lines(lines)
+    console.print_text(lines)
 
 
 def _require_owner(data_dir: Path) -> None:
@@ -203,11 +203,11 @@ def check(*, config: ConfigFile = None, json: Json = False) -> None:
         console.print_json(findings)
     else:
         for finding in findings:
-            console.print_lines([finding.what, f"  {finding.advice}"])
+            console.print_text([finding.what, f"  {finding.advice}"])
     if findings:
         raise StreamerError(f"{path} is not sound: {count(len(findings), 'finding')}")
     if not json:
-        console.print_lines([f"{path} is sound"])
+        console.print_text([f"{path} is sound"])
 
 
 def salvage(
@@ -236,7 +236,7 @@ def salvage(
     ):
         if number:
             lines.append(f"{number:,} {what}")
-    console.print_lines([*lines, f"put it in place with `streamer db restore {target}`"])
+    console.print_text([*lines, f"put it in place with `streamer db restore {target}`"])
 
 
 def shell(*query: str, config: ConfigFile = None) -> None:
@@ -260,7 +260,7 @@ def confirm_clock(*, yes: Yes = False, config: ConfigFile = None) -> None:
         lambda db: (facts.read(db, facts.CLOCK_DOUBTED), facts.read(db, facts.CLOCK_SEEN)),
     )
     if doubted is None:
-        console.print_lines(["the clock is not in doubt: nothing to confirm"])
+        console.print_text(["the clock is not in doubt: nothing to confirm"])
         return
     believed = moment_text(rfc3339(seen))
     console.confirm(
@@ -269,4 +269,4 @@ def confirm_clock(*, yes: Yes = False, config: ConfigFile = None) -> None:
         yes=yes,
     )
     common.change_database(settings, lambda db: facts.confirm_clock(db, now=common.now()))
-    console.print_lines(["the clock is confirmed; pruning goes on within the minute"])
+    console.print_text(["the clock is confirmed; pruning goes on within the minute"])

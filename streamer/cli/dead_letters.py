@@ -140,10 +140,12 @@ def show(
         body = None if event is None else msgspec.Raw(event.body)
         console.print_json({**letter_as_json(found), "body": body})
     else:
-        console.print_lines(_describe(found, event))
+        console.print_text(_describe(found))
+        pruned = ["The event has been pruned."]
+        console.print_lines(["", *(pruned if event is None else pretty(event.body))])
 
 
-def _describe(letter: DeadLetter, event: StoredEvent | None) -> Iterator[str]:
+def _describe(letter: DeadLetter) -> Iterator[str]:
     yield f"Dead letter   {letter.id} of {letter.destination}, {letter.state}"
     yield f"Reason        {letter.reason}"
     if letter.detail:
@@ -153,8 +155,6 @@ def _describe(letter: DeadLetter, event: StoredEvent | None) -> Iterator[str]:
     if letter.closed_at is not None:
         yield f"Closed        {moment_text(rfc3339(letter.closed_at))}"
     yield f"Event         {letter.event_id} of {letter.source}, position {letter.position}"
-    yield ""
-    yield from ["The event has been pruned."] if event is None else pretty(event.body)
 
 
 def retry(

@@ -137,7 +137,7 @@ def show(
     elif json:
         console.print_json(_as_json(found))
     else:
-        console.print_lines(_describe(found))
+        _print(found)
 
 
 def _only_in_quarantine(entries: Sequence[Entry]) -> UsageError:
@@ -247,23 +247,28 @@ def _story_as_json(one: DestinationStory) -> dict[str, object]:
     }
 
 
-def _describe(found: _Found) -> Iterator[str]:
-    event = found.event
-    if event is not None:
-        yield f"Position   {event.position}"
-        yield f"Event id   {event.event_id}"
-        yield f"Source     {event.source}"
-        yield f"Type       {event.type_name}"
-        yield f"Occurred   {moment_text(seconds_text(event.occurred_at))}"
-        yield f"Received   {moment_text(rfc3339(event.received_at))}"
-        yield ""
-        yield from pretty(event.body)
-        yield ""
+def _print(found: _Found) -> None:
+    if found.event is not None:
+        console.print_text(_describe(found.event))
+        console.print_lines(["", *pretty(found.event.body), ""])
+    console.print_text(_tell(found))
+
+
+def _describe(event: StoredEvent) -> Iterator[str]:
+    yield f"Position   {event.position}"
+    yield f"Event id   {event.event_id}"
+    yield f"Source     {event.source}"
+    yield f"Type       {event.type_name}"
+    yield f"Occurred   {moment_text(seconds_text(event.occurred_at))}"
+    yield f"Received   {moment_text(rfc3339(event.received_at))}"
+
+
+def _tell(found: _Found) -> Iterator[str]:
     for one in found.told:
         for number, line in enumerate(tell_story(one)):
             yield f"  {line}" if number else f"{one.destination}: {line}"
     for entry in found.quarantined:
-        place = "only in quarantine" if event is None else "also in quarantine"
+        place = "only in quarantine" if found.event is None else "also in quarantine"
         yield (
             f"{place}: entry {entry.id}, {entry.reason} ({entry.detail}), received "
             f"{moment_text(rfc3339(entry.received_at))}"

@@ -9,6 +9,7 @@ path can still be copied whole. Into a pipe one line stays one line, for
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ _GAP = "  "
 _INDENT = "    "
 _WIDTH_MIN = 40
 """Below this nothing is gained by folding."""
+_LABEL = re.compile(r" *\S+(?: \S+)? {2,}(?=\S)")
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
@@ -38,14 +40,18 @@ def paper(stream: TextIO) -> Paper:
 
 
 def fold(line: str, width: int | None) -> list[str]:
-    """Write one line as several, when it is longer than the terminal is wide."""
+    """Write one line as several, when it is longer than the terminal is wide.
+
+    What follows a label, as in ``Reason    http_400``, goes on below itself.
+    """
     if width is None or _width(line) <= width:
         return [line]
-    indent = " " * (len(line) - len(line.lstrip()))
+    label = _LABEL.match(line)
+    indent = label.end() if label else len(line) - len(line.lstrip()) + len(_INDENT)
     return textwrap.wrap(
         line,
         width,
-        subsequent_indent=indent + _INDENT,
+        subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )

@@ -111,12 +111,21 @@ def show(
     if output is not None:
         _write(output, body)
     if json:
-        preview = body[:PREVIEW_BYTES].decode("utf-8", "backslashreplace")
-        console.print_json({**entry_as_json(found), "beginning": preview})
+        beginning = body[:PREVIEW_BYTES].decode("utf-8", "backslashreplace")
+        console.print_json({**entry_as_json(found), "beginning": beginning})
     elif output is not None:
         console.print_lines([f"wrote {size(len(body))} to {output}"])
     else:
-        console.print_lines(_describe(found, body))
+        _print(found, body)
+
+
+def _print(entry: Entry, body: bytes) -> None:
+    console.print_text(_describe(entry))
+    console.print_lines(["", *preview(body)])
+    if len(body) > PREVIEW_BYTES:
+        rest = size(len(body) - PREVIEW_BYTES)
+        more = f"`streamer quarantine show {entry.id} --output FILE`"
+        console.print_text([f"… and {rest} more: {more}"])
 
 
 def _write(output: Path, body: bytes) -> None:
@@ -131,7 +140,7 @@ def _write(output: Path, body: bytes) -> None:
         ) from error
 
 
-def _describe(entry: Entry, body: bytes) -> Iterator[str]:
+def _describe(entry: Entry) -> Iterator[str]:
     yield f"Entry       {entry.id} of {entry.source}"
     yield f"Reason      {entry.reason}: {entry.detail}"
     if entry.event_id is not None:
@@ -142,11 +151,6 @@ def _describe(entry: Entry, body: bytes) -> Iterator[str]:
     yield f"Size        {size(entry.body_bytes)}{kept}"
     if entry.content_encoding is not None:
         yield f"Encoding    {entry.content_encoding}"
-    yield ""
-    yield from preview(body)
-    if len(body) > PREVIEW_BYTES:
-        rest = size(len(body) - PREVIEW_BYTES)
-        yield f"… and {rest} more: `streamer quarantine show {entry.id} --output FILE`"
 
 
 def preview(body: bytes) -> Iterator[str]:

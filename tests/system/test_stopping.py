@@ -6,28 +6,13 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from streamer.core.signature import sign
 from tests.support.processes import KEY, LAME_DUCK_SECONDS, Installation, Manager, eventually
 from tests.support.serial_sender import SerialSender
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with Installation(tmp_path) as made:
-        made.configure(made.file_destination())
-        yield made
-
-
-@pytest.fixture
-def sender(installation: Installation) -> Iterator[SerialSender]:
-    made = SerialSender(installation.url, KEY)
-    yield made
-    made.close()
 
 
 def body(number: int) -> bytes:
