@@ -54,7 +54,7 @@ class Kind(Generic[T, Which]):
             filters = [name for name in vars(which) if name != "every"]
             if any(getattr(which, name) is not None for name in filters):
                 options = " and ".join(f"--{name}" for name in filters)
-                raise UsageError(f"{options} go with --all, not with numbers")
+                raise UsageError(f"{options} go with --all, not with numbers", hint=self._see)
             return [self.one(db, number) for number in dict.fromkeys(numbers)]
         chosen = self.find(db, which)
         if not chosen:

@@ -168,7 +168,10 @@ def moment(text: str | None, option: str) -> int | None:
 def require_limit(limit: int) -> None:
     """Refuse a limit that would show nothing, or more than there is memory for."""
     if not 1 <= limit <= LIMIT_MAX:
-        raise UsageError(f"--limit is a number from 1 to {LIMIT_MAX:,}")
+        raise UsageError(
+            f"--limit is a number from 1 to {LIMIT_MAX:,}",
+            hint="Leave it out for as many as fit a few screens.",
+        )
 
 
 def require_one_of(kind: str, name: str, names: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from cyclopts import Parameter
 from streamer.cli import common, console
 from streamer.cli.common import ConfigFile, Json, Yes
 from streamer.cli.wording import count, moment_text, size
-from streamer.core.errors import StoreError, StreamerError
+from streamer.core.errors import StoreError, StreamerError, UsageError
 from streamer.core.times import rfc3339
 from streamer.store import backup as copying
 from streamer.store import check as checking
@@ -160,6 +160,12 @@ def restore(
     sqlite.require_safe_version(allow_unsafe=settings.outbox.allow_unsafe_sqlite)
     _require_stopped(path)
     _require_owner(path.parent)
+    if not os.access(copy, os.R_OK):
+        raise UsageError(
+            f"the copy {copy} is not there, or may not be read",
+            hint="Name one that `streamer db backup` wrote, or one in copies/ of the data"
+            " directory, where each migration leaves one.",
+        )
     if path.exists():
         console.confirm(
             f"Put {copy} in place of {path}? Events that were received since the copy was made are"
@@ -221,6 +227,11 @@ def salvage(
     path = _path(config)
     common.require_database(path)
     _require_stopped(path)
+    if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"the file {target} cannot be made",
+            hint="Name a place on a disk with room that this user may write to.",
+        )
     done = salvaging.salvage(path, target.absolute(), now=common.now())
     if json:
         console.print_json(done)

@@ -241,7 +241,10 @@ def _choose(db: Connection, ids: Sequence[int], which: Choice) -> list[DeadLette
     chosen = LETTERS.choose(db, ids, which)
     for letter in chosen:
         if letter.state != "open":
-            raise UsageError(f"dead letter {letter.id} is not open, it is {letter.state}")
+            raise UsageError(
+                f"dead letter {letter.id} is not open, it is {letter.state}",
+                hint=f"See `streamer dead-letters show {letter.id}`.",
+            )
     return chosen
 
 

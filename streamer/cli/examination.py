@@ -36,7 +36,9 @@ def run(
 ) -> None:
     """Look at everything, tell it, and exit with 1 if anything failed."""
     if send_test and url is None:
-        raise UsageError("--send-test sends to --url, which is missing")
+        raise UsageError(
+            "--send-test sends to --url, which is missing", hint="Say --url https://YOUR-HOST too."
+        )
     found = inspect(config)
     findings = configured.configuration(found)
     if found.loaded is not None:
@@ -111,7 +113,10 @@ def _known(config: Config) -> public.Known:
 
 def _send_test(place: Place, source: str, config: Config) -> list[Finding]:
     if source not in config.sources:
-        raise UsageError(f"there is no source {source!r} whose key could sign")
+        raise UsageError(
+            f"there is no source {source!r} whose key could sign",
+            hint=f"Say --source: {', '.join(config.sources)}.",
+        )
     return public.send_test(place, resolve(config.sources[source].signing_keys[0], os.environ))
 
 

@@ -270,7 +270,10 @@ def cancel(
         if found is None:
             raise UsageError(f"there is no replay {replay}", hint="See `streamer replay list`.")
         if not replays.cancel(db, found, now=common.now()):
-            raise UsageError(f"replay {replay} is over already: {found.state}")
+            raise UsageError(
+                f"replay {replay} is over already: {found.state}",
+                hint="See `streamer replay list`.",
+            )
         return found
 
     found = common.change_database(common.load_config(config).config, call_off)

@@ -97,8 +97,8 @@ def run(
     types = wanted.types()
     settings = common.load_config(config).config
     chosen = _choose_source(settings, source)
-    key = b"not the key" if wanted.bad_signature else _signing_key(settings, chosen)
     place = _place(settings, url, chosen)
+    key = b"not the key" if wanted.bad_signature else _signing_key(settings, chosen)
     expected = frozenset({401, 503} if wanted.bad_signature else {200})
     shown = _shown(wanted.samples(types), wanted.total(types), json)
     begun = time.monotonic()
