@@ -70,10 +70,13 @@ def started(
     stdout: int | None = None,
     stderr: int = subprocess.PIPE,
 ) -> Iterator[Popen]:
-    """Run a command beside the test; it is gone afterwards, whatever happens."""
+    """Run a command beside the test; it is gone afterwards, whatever happens.
+
+    Its output is buffered, as it is for users, so that much of it is written at the very end.
+    """
     process = subprocess.Popen(
         [*through, sys.executable, "-m", "streamer", *arguments, "--config", str(desk.config_file)],
-        env=clean_environment(environment),
+        env=clean_environment({"PYTHONUNBUFFERED": "", **(environment or {})}),
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
