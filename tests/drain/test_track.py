@@ -13,13 +13,10 @@ from streamer.core.event import StoredEvent
 from streamer.core.limits import SCAN_EVENTS_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
 from streamer.core.selection import Selection
-from streamer.drain.shared import DrainPolicy
 from streamer.store import cursors, ledger
-from tests.drain.bench import EVERYTHING, NAME, Bench
+from tests.drain.bench import NAME, POLICY, Bench
 
 pytestmark = pytest.mark.anyio
-
-POLICY = DrainPolicy(selection=EVERYTHING, batch_events_max=4)
 
 
 def says(outcome: Outcome) -> Callable[[Sequence[StoredEvent]], list[Outcome]]:

@@ -12,12 +12,9 @@ from streamer.core.drain import Phase
 from streamer.core.event import StoredEvent
 from streamer.core.limits import SETTLE_RETRY_SECONDS_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, Verdict, deferred, held, rejected
-from streamer.drain.shared import DrainPolicy
-from tests.drain.bench import EVERYTHING, Bench
+from tests.drain.bench import POLICY, Bench
 
 pytestmark = pytest.mark.anyio
-
-POLICY = DrainPolicy(selection=EVERYTHING, batch_events_max=4)
 
 
 def says(outcome: Outcome) -> Callable[[Sequence[StoredEvent]], list[Outcome]]:

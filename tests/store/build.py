@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from streamer.core.drain import Burial
 from streamer.core.event import Event, StoredEvent
@@ -32,6 +32,8 @@ from streamer.store.cursors import Cursor, CursorState
 from streamer.store.destinations import Declared
 from streamer.store.settling import Settlement
 from streamer.store.sqlite import Connection
+
+T = TypeVar("T")
 
 NOW = 1_790_000_000_000
 ALL = Selection(include=(), exclude=())
@@ -132,9 +134,19 @@ def read_all(db: Connection) -> list[StoredEvent]:
 
 def declare(db: Connection, *declared: Declared, now: int = NOW) -> None:
     """Declare destinations in a transaction of their own."""
-    db.execute("BEGIN")
-    destinations.declare(db, declared, now=now)
+    transact(db, lambda at: destinations.declare(at, declared, now=now))
+
+
+def transact(db: Connection, work: Callable[[Connection], T]) -> T:
+    """Do something in one transaction, as a command does."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(db)
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
     db.execute("COMMIT")
+    return result
 
 
 def only_cursor(db: Connection, destination: str, *, replay_id: int = 0) -> Cursor:

@@ -8,30 +8,15 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import KEY, Installation, Process, ask, eventually
+from tests.support.processes import Installation, Process, ask, eventually
 from tests.support.recording_destination import RecordingDestination, always
 from tests.support.serial_sender import SerialSender
 from tests.support.traffic import plan
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with Installation(tmp_path) as made:
-        made.configure(made.file_destination())
-        yield made
-
-
-@pytest.fixture
-def sender(installation: Installation) -> Iterator[SerialSender]:
-    made = SerialSender(installation.url, KEY)
-    yield made
-    made.close()
 
 
 def body(number: int, text: str = "") -> bytes:

@@ -8,8 +8,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -18,20 +17,6 @@ from streamer.core.signature import sign
 from tests.support.processes import KEY, LAME_DUCK_SECONDS, Installation, Manager, eventually
 from tests.support.recording_destination import RecordingDestination
 from tests.support.serial_sender import SerialSender
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with Installation(tmp_path) as made:
-        made.configure(made.file_destination())
-        yield made
-
-
-@pytest.fixture
-def sender(installation: Installation) -> Iterator[SerialSender]:
-    made = SerialSender(installation.url, KEY)
-    yield made
-    made.close()
 
 
 def body(number: int) -> bytes:
