@@ -59,8 +59,8 @@ _COLUMNS = (
 )
 _decode_ahead = msgspec.json.Decoder(frozenset[int]).decode
 _ADD = """
-INSERT INTO cursors (destination, replay_id, lanes, lane, position, generation, moved_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO cursors (destination, replay_id, lanes, lane, position, moved_at)
+VALUES (?, ?, ?, ?, ?, ?)
 """
 _SAVE = """
 UPDATE cursors SET position = ?, ahead = ?, state = ?, attempt = ?, first_deferred_at = ?,
@@ -137,8 +137,8 @@ def mend(db: Connection) -> list[str]:
     """Forget what cannot be true of what was settled ahead; return the destinations concerned.
 
     What it named is sent again, once more than needed: the other way an event
-    might be lost. The generation rises as after a rewind, so that what was
-    buried there is closed when it is accepted.
+    might be lost. The generation rises, as it does whenever a cursor is changed
+    by another than its drain.
     """
     unreadable = find_unreadable(db)
     db.executemany(
@@ -156,10 +156,9 @@ def add(
     *,
     now: int,
     replay_id: int = 0,
-    generation: int = 1,
 ) -> None:
     """Begin a cursor behind ``position``."""
-    db.execute(_ADD, (destination, replay_id, lane.lanes, lane.lane, position, generation, now))
+    db.execute(_ADD, (destination, replay_id, lane.lanes, lane.lane, position, now))
 
 
 def cover(db: Connection, destination: str, lanes: int, *, start: int, now: int) -> None:
@@ -171,13 +170,10 @@ def cover(db: Connection, destination: str, lanes: int, *, start: int, now: int)
     """
     there = load(db, destination)
     position = min((at.progress.position for at in there), default=start)
-    # An operator who moved a cursor may have dead letters behind it, which a
-    # generation beyond the first tells a settlement to close.
-    generation = max((at.generation for at in there), default=1)
     present = {at.lane for at in there}
     for lane in (Lane(lanes, number) for number in range(lanes)):
         if lane not in present:
-            add(db, destination, lane, position, now=now, generation=generation)
+            add(db, destination, lane, position, now=now)
 
 
 def save(

@@ -82,14 +82,6 @@ def test_a_move_wakes_a_held_destination_and_drops_its_floors(db: Connection) ->
     assert {at.state for at in cursors.load(db, "hook")} == {CursorState()}
 
 
-def test_cursors_of_more_lanes_inherit_the_generation_of_a_rewind(db: Connection) -> None:
-    """A settlement closes dead letters of events that are sent again by it."""
-    declare(db, Declared("hook", "http"))
-    cursors.move(db, "hook", 0, now=NOW)
-    declare(db, Declared("hook", "http", lanes=3))
-    assert {at.generation for at in cursors.load(db, "hook")} == {2}
-
-
 @pytest.mark.parametrize(
     ("start", "position"),
     [("earliest", 9), ("now", 12), (NOW + 11, 10), (NOW + 99, 12), (0, 9)],
