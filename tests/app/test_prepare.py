@@ -22,8 +22,8 @@ def test_a_start_goes_on_when_what_was_settled_ahead_is_unreadable(tmp_path: Pat
         db.execute("UPDATE cursors SET position = 1, ahead = '{}'")
     with capture_logs() as said:
         standing = prepare_database(config, now=NOW)
-    assert standing == [("STR-309", "out")]
-    assert [(line["code"], line["destination"]) for line in said] == [("STR-309", "out")]
+    assert standing == [("STR-308", "out")]
+    assert [(line["code"], line["destination"]) for line in said] == [("STR-308", "out")]
     with closing(sqlite.open_reader(config.database_path)) as db:
         assert only_cursor(db, "out").progress.position == 1
         assert cursors.find_unreadable(db) == {}
