@@ -71,7 +71,7 @@ ODD_ANSWER = _incident(
 )
 LATE_TIMESTAMP = _incident("STR-307", "An event's own time was in the future or unusable")
 UNSETTLED = _condition(
-    "STR-308", "The database refuses what a destination answered: the destination is held"
+    "STR-309", "The database refuses what a destination answered: the destination is held"
 )
 
 ALARMS: dict[str, Alarm] = {

@@ -198,5 +198,5 @@ def _do(work: Callable[[Connection], T], db: Connection) -> T:
         told = f": {error}" if isinstance(error, sqlite.Error) else ""
         raise WriteRefused(
             f"the database refused to write it down ({type(error).__name__}{told})",
-            hint="See STR-308 in operating.md.",
+            hint="See STR-309 in operating.md.",
         ) from error

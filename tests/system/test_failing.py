@@ -20,7 +20,7 @@ from tests.support.recording_destination import RecordingDestination, always
 from tests.support.serial_sender import SerialSender
 
 DRAIN_DIES = "PRAGMA legacy_alter_table = ON; ALTER TABLE outbox RENAME COLUMN lane_key TO lost"
-CONTROL_DIES = "UPDATE cursors SET generation = generation + 1, ahead = '{}'"
+CONTROL_DIES = "INSERT INTO destinations (name, kind, include) VALUES ('odd', 'file', '{}')"
 
 
 @pytest.fixture
@@ -181,10 +181,10 @@ def test_a_refused_settlement_holds_one_destination_and_no_other(
 
     def shown() -> dict[str, Any]:
         found: dict[str, Any] = json.loads(installation.command("status", "--json").stdout)
-        return found if any(one["code"] == "STR-308" for one in found["alarms"]) else {}
+        return found if any(one["code"] == "STR-309" for one in found["alarms"]) else {}
 
     status = eventually(shown, "the alarm is shown")
-    assert {one["subject"] for one in status["alarms"] if one["code"] >= "STR-308"} == {"copy"}
+    assert {one["subject"] for one in status["alarms"] if one["code"] == "STR-309"} == {"copy"}
     assert status["destinations"]["archive"]["state"] == "ready"
     assert status["destinations"]["copy"]["state"] == "held"
     assert status["destinations"]["copy"]["lag_events"] == 1
