@@ -20,7 +20,7 @@ from tests.support.recording_destination import RecordingDestination, always
 from tests.support.serial_sender import SerialSender
 
 DRAIN_DIES = "PRAGMA legacy_alter_table = ON; ALTER TABLE outbox RENAME COLUMN lane_key TO lost"
-CONTROL_DIES = "UPDATE cursors SET generation = generation + 1, ahead = '{}'"
+CONTROL_DIES = "INSERT INTO destinations (name, kind, include) VALUES ('odd', 'file', '{}')"
 
 
 @pytest.fixture
