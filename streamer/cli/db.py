@@ -29,6 +29,8 @@ from streamer.store.sqlite import Connection
 
 SHELL = "sqlite3"
 
+NewFile = Annotated[Path, Parameter(help="A file that does not exist yet.")]
+
 
 class DatabaseStatus(msgspec.Struct, frozen=True):
     """What ``streamer db status`` prints."""
@@ -125,7 +127,7 @@ def migrate(*, config: ConfigFile = None) -> None:
 
 
 def backup(
-    target: Annotated[Path, Parameter(help="A file that does not exist yet.")],
+    target: NewFile,
     /,
     *,
     config: ConfigFile = None,
@@ -217,7 +219,7 @@ def check(*, config: ConfigFile = None, json: Json = False) -> None:
 
 
 def salvage(
-    target: Annotated[Path, Parameter(help="A file that does not exist yet.")],
+    target: NewFile,
     /,
     *,
     config: ConfigFile = None,
