@@ -29,6 +29,12 @@ def make_data_directory(directory: Path) -> None:
     try:
         made = not directory.exists()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next(above for above in (directory, *directory.parents) if above.exists())
+        raise ConfigurationError(
+            f"the data directory {directory} cannot be made: {file} is a file",
+            hint="Move that file away, or set data_dir to another place.",
+        ) from error
     except OSError as error:
         raise ConfigurationError(
             f"the data directory {directory} cannot be made: {error.strerror}",
