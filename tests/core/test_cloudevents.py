@@ -134,7 +134,7 @@ def test_a_time_in_the_future_or_unusable_is_replaced_by_that_of_receipt(
         b'{"data":{"identifiers":[1]}}',
         # Read by lenient parsers, and so by our ingest, but not by the one for the subject.
         b'{"data":{"recipient":"x","subject":"\\ud800"}}',
-        b'{"data":{"recipient":"x","deep":' + b"[" * 5000 + b"]" * 5000 + b"}}",
+        b'{"data":{"recipient":"x","deep":' + b"[" * 60_000 + b"]" * 60_000 + b"}}",
     ],
     ids=range(8),
 )
