@@ -152,6 +152,10 @@ HELD_PROBE_SECONDS_MAX = 900
 """Longest wait between such tries: what an operator mends is noticed within a quarter of an hour
 even if nobody says ``resume``."""
 
+RECEIPTS_CHARACTERS_MAX = 2_000
+"""Receipts in one ledger row: some eighty of Adobe's. A row for each of many runs must not make the
+ledger larger than the events."""
+
 LEDGER_COALESCE_EVENTS_MAX = 10_000
 """Events that one coalesced ledger row may cover, so that it still tells when an event went."""
 

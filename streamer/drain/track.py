@@ -298,7 +298,7 @@ class TrackLoop:
             buried=conclusion.buried,
             attempt=attempt,
             duration_ms=duration_ms,
-            receipt=" ".join(conclusion.receipts) or None,
+            receipts=conclusion.receipts,
             mark=self._shared.destination.mark(),
             fold_into=self._ledger_id if starts_at_head and not self._progress.ahead else 0,
         )

@@ -117,6 +117,8 @@ class ScriptedDestination:
         self.closed = 0
         self.tidied = 0
         self.before_tidy: Callable[[], Awaitable[None]] | None = None
+        self.marked: str | None = None
+        """What its mark is, whatever it has written."""
         self.under_way = 0
         self.under_way_max = 0
 
@@ -143,7 +145,7 @@ class ScriptedDestination:
         return outcomes
 
     def mark(self) -> str | None:
-        return str(len(self.lines)) if self.exclusive else None
+        return self.marked or (str(len(self.lines)) if self.exclusive else None)
 
     async def tidy(self) -> None:
         self.tidied += 1
