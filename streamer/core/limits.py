@@ -208,6 +208,10 @@ CHECKPOINT_TRANSACTIONS = 250
 """Transactions between two checkpoints: small ones append four or five pages each, so the log stays
 at about the same 4 MiB."""
 
+SEND_MARGIN_SECONDS = 30.0
+"""What a drain may take beyond the longest `send` that its destination states, to put a batch into
+words and its outcome on the disk, before it counts as dead."""
+
 WINDOW_BATCHES = 4
 """Batches read from the outbox at once: most of the cost of a read is the way to its thread."""
 
@@ -291,7 +295,7 @@ FLOOR_CHECK_SECONDS = 60.0
 """How often the cursors of an earlier lane count are looked at, while there are any."""
 
 TIDY_SECONDS = 10.0
-"""How often a destination may rotate and compress what is due."""
+"""How often a destination rotates and compresses what is due."""
 
 OUTLOOK_SAMPLES_MAX = 60
 """Minutes of free space that the forecast of a full disk is made from."""

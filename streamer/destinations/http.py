@@ -28,12 +28,14 @@ from streamer.core.event import StoredEvent
 from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
-from streamer.destinations.base import Finding
+from streamer.destinations.base import Destination, Finding
 from streamer.destinations.http_answer import judge_accepting_body, judge_status
 from streamer.destinations.options import HttpOptions, Secret
 from streamer.destinations.transport import Fault, Transport, TransportError
 
-"""The reason of events that were not sent because one before them was not accepted."""
+SINGLE_SECONDS_MAX = 10.0
+"""How long a `send` in mode ``single`` begins further requests. Then what was accepted is settled,
+so that a crash repeats, and an operator's pause waits for, no more than this."""
 
 # Room for a page that explains an error, and for one rejection per event.
 _ANSWER_BYTES_BASE = 64 * 2**10
@@ -48,11 +50,10 @@ _TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _OUR_HEADERS = {"content-type", "content-length", "transfer-encoding", "connection", "host"}
 
 
-class HttpDestination:
-    """An HTTP endpoint that takes CloudEvents."""
+class HttpDestination(Destination):
+    """An HTTP endpoint that takes CloudEvents. It keeps nothing but open connections."""
 
     kind = "http"
-    exclusive = False
 
     def __init__(
         self,
@@ -72,21 +73,21 @@ class HttpDestination:
             ConfigurationError: the key, the token, a header or ``ca_file`` cannot be used.
         """
         self.name = name
+        single = options.mode == "single"
+        self.send_seconds_max = options.timeout_seconds + (SINGLE_SECONDS_MAX if single else 0)
         self._options = options
         self._clock = clock
         self._raise_alarm = raise_alarm
         self._redactor = Redactor(drop=options.privacy.drop, hash=options.privacy.hash)
         self._key = None if key is None else signing_key(key)
         self._headers = _fixed_headers(options, bearer_token)
+        self._hurried = False
         self._transport = Transport(
             connect_seconds_max=options.connect_timeout_seconds,
             total_seconds_max=options.timeout_seconds,
-            connections_max=options.lanes,
+            connections_max=options.sends_max,
             ca_file=options.ca_file,
         )
-
-    async def open(self, mark: str | None) -> None:
-        """Do nothing: connections are made when there is something to send."""
 
     async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         """Offer the events in one request, or in one each in mode ``single``."""
@@ -100,12 +101,9 @@ class HttpDestination:
         outcomes = iter(await send(sendable) if sendable else [])
         return [next(outcomes) if isinstance(line, bytes) else line for line in encoded]
 
-    def mark(self) -> str | None:
-        """Return None: there is no progress to commit."""
-        return None
-
-    async def tidy(self) -> None:
-        """Do nothing: idle connections close by themselves."""
+    def hurry(self) -> None:
+        """Begin no further request in a `send`, once it has made one."""
+        self._hurried = True
 
     async def probe(self) -> list[Finding]:
         """Connect, look at the certificate and at our key; send no request."""
@@ -132,10 +130,12 @@ class HttpDestination:
 
     async def _send_singly(self, sendable: Sequence[tuple[StoredEvent, bytes]]) -> list[Outcome]:
         """Send one after the other, up to the first that is not accepted: order is kept."""
+        until = self._clock.monotonic() + SINGLE_SECONDS_MAX
         outcomes: list[Outcome] = []
         for event, line in sendable:
             outcomes += await self._post([event], line, EVENT_CONTENT_TYPE, whole=False)
-            if outcomes[-1].verdict is not Verdict.ACCEPTED:
+            stopped = self._hurried or self._clock.monotonic() >= until
+            if stopped or outcomes[-1].verdict is not Verdict.ACCEPTED:
                 break
         return outcomes + [NOT_ATTEMPTED] * (len(sendable) - len(outcomes))
 
@@ -145,16 +145,20 @@ class HttpDestination:
         headers = {**self._headers, **self._message_headers(events, body)}
         headers["Content-Type"] = content_type
         try:
-            answer = await self._transport.post(
+            answer = await self._transport.request(
+                "POST",
                 self._options.url,
-                body,
-                headers,
+                headers=headers,
+                body=body,
                 answer_bytes_max=_ANSWER_BYTES_BASE + _ANSWER_BYTES_PER_EVENT * len(events),
             )
         except TransportError as error:
             return [_outcome_without_answer(error)] * len(events)
         outcome = judge_status(
-            answer.status, retry_after=answer.retry_after, now_ms=self._clock.now(), whole=whole
+            answer.status,
+            retry_after=answer.headers.get("retry-after"),
+            now_ms=self._clock.now(),
+            whole=whole,
         )
         if outcome.verdict is not Verdict.ACCEPTED:
             return [outcome] * len(events)

@@ -107,6 +107,11 @@ class CommonOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         float, Meta(ge=1, le=3600, description="Longest wait between attempts.")
     ] = 300.0
 
+    @property
+    def sends_max(self) -> int:
+        """Batches that can be under way at once: one in each lane, and one of a replay."""
+        return self.lanes + 1
+
 
 class FileOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag="file"):
     """NDJSON segments in a directory: one CloudEvent per line."""

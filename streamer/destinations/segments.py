@@ -60,6 +60,15 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     length: int = 0
     """Bytes of the segment that are good."""
 
+    @property
+    def open_sequence(self) -> int:
+        """Of the segment that will be written next; those below it are closed."""
+        return self.sequence if self.segment is not None else self.sequence + 1
+
+    def closed(self) -> Place:
+        """Return the place at which the next event begins a segment."""
+        return Place(self.sequence)
+
 
 class Recovery(msgspec.Struct, frozen=True):
     """Where to go on, and what was found that should not be."""

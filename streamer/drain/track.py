@@ -22,6 +22,7 @@ from streamer.core.limits import (
     OUTAGE_ALARM_SECONDS,
     SAVE_SKIPPED_POSITIONS,
     SAVE_SKIPPED_SECONDS,
+    SEND_MARGIN_SECONDS,
     TRACK_TICK_SECONDS,
     WINDOW_BATCHES,
     WINDOW_BYTES_MAX,
@@ -177,7 +178,7 @@ class TrackLoop:
         await self._wait_out(shared.pace.wait_seconds(len(batch), shared.clock.monotonic()))
         self._tick(math.inf)  # whoever has the turn answers for those who wait for it
         async with shared.turn():
-            self._tick(shared.policy.send_seconds_max)
+            self._tick(shared.destination.send_seconds_max + SEND_MARGIN_SECONDS)
             if self._is_called_off:
                 return True
             shared.moment += 1

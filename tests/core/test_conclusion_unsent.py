@@ -104,11 +104,13 @@ def test_the_attempts_of_a_head_that_is_not_fit_are_not_counted_for_the_next() -
 
 def test_of_two_requests_for_one_batch_only_the_refused_one_is_halved() -> None:
     refused = rejected("http_400", whole=True)
-    conclusion = concluded([ACCEPTED, ACCEPTED, refused, refused, refused, refused])
-    assert [event.position for event in conclusion.accepted] == [1, 2]
+    said = [ACCEPTED, ACCEPTED, refused, refused, refused, refused, deferred("busy"), ACCEPTED]
+    conclusion = concluded(said)
+    assert [event.position for event in conclusion.accepted] == [1, 2, 8]
     assert not conclusion.buried
     assert (conclusion.track.limit, conclusion.track.limit_until) == (2, 6)
     assert conclusion.track.phase is Phase.READY
+    assert conclusion.track.redo_until == 8, "what is ahead of the cursor stays within a batch"
     assert not conclusion.track.suspects
 
 
