@@ -100,8 +100,7 @@ def _announce(loaded: Loaded, listening: Listening, new_key: str | None) -> None
     if new_key is not None:
         lines.append(f"Signing key     {new_key}   (made up; shown this once)")
     for name, options in loaded.config.destinations.items():
-        place = getattr(options, "directory", None) or getattr(options, "url", None) or "-"
-        lines.append(f"Destination     {name}: {place}")
+        lines.append(f"Destination     {name}: {options.place}")
     lines += [
         f"Metrics         {listening.admin_url}/metrics",
         "Try it          streamer send-sample email.delivered",

@@ -10,7 +10,6 @@ Keys, addresses and answers' bodies stay out of outcomes, alarms and errors.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ from streamer.core.privacy import Redactor
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
 from streamer.destinations.base import Destination, Finding
 from streamer.destinations.http_answer import judge_accepting_body, judge_status
+from streamer.destinations.http_headers import is_token
 from streamer.destinations.options import HttpOptions, Secret
 from streamer.destinations.transport import Fault, Transport, TransportError
 
@@ -43,11 +43,6 @@ _ANSWER_BYTES_PER_EVENT = 512
 
 _CERTIFICATE_DAYS_LOW = 14
 _DAY_MS = 86_400_000
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*", re.ASCII)
-_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
-_OUR_HEADERS = {"content-type", "content-length", "transfer-encoding", "connection", "host"}
 
 
 class HttpDestination(Destination):
@@ -70,7 +65,7 @@ class HttpDestination(Destination):
         ``key`` is the Standard Webhooks key and ``bearer_token`` the token, as people keep them.
 
         Raises:
-            ConfigurationError: the key, the token, a header or ``ca_file`` cannot be used.
+            ConfigurationError: the key, the token or ``ca_file`` cannot be used.
         """
         self.name = name
         single = options.mode == "single"
@@ -196,36 +191,16 @@ def _outcome_without_answer(error: TransportError) -> Outcome:
 
 
 def _fixed_headers(options: HttpOptions, bearer_token: str | None) -> dict[str, str]:
-    for name, value in options.headers.items():
-        problem = _header_problem(name, value, has_token=bearer_token is not None)
-        if problem:
-            raise ConfigurationError(
-                f"the header {name!r} cannot be sent: {problem}",
-                hint="see `headers` of destinations of kind http",
-            )
     if bearer_token is None:
         return dict(options.headers)
     token = bearer_token.strip()
-    if not _TOKEN.fullmatch(token):
+    if not is_token(token):
         # The token itself is not shown, nor what is wrong with it.
         raise ConfigurationError(
             "the bearer token cannot be sent: it is empty or holds blanks or unusual characters",
             hint="look at the file or credential that it is read from",
         )
     return {**options.headers, "Authorization": f"Bearer {token}"}
-
-
-def _header_problem(name: str, value: str, *, has_token: bool) -> str:
-    lowered = name.lower()
-    if not _HEADER_NAME.fullmatch(name):
-        return "its name holds characters that a header's name cannot"
-    if not _HEADER_VALUE.fullmatch(value):
-        return "its value holds a line break or characters outside ASCII"
-    if lowered in _OUR_HEADERS or lowered.startswith("webhook-"):
-        return "the program sets it"
-    if lowered == "authorization" and has_token:
-        return "bearer_token sets it"
-    return ""
 
 
 def build(
