@@ -57,6 +57,7 @@ class Control:
         self._clock = clock
         self._drains = drains
         self._version = -1
+        self._failures = 0
 
     async def run(self) -> None:
         """Look twice a second for as long as the service runs."""
@@ -65,8 +66,16 @@ class Control:
             try:
                 await self.look()
             except (StoreError, sqlite.Error) as error:
-                _log.warning("control.unreadable", raised=where(error))
+                self._tell(error)
+            else:
+                self._failures = 0
             await self._clock.sleep(DATA_VERSION_POLL_SECONDS)
+
+    def _tell(self, error: Exception) -> None:
+        """Log the first failure in a row and then ever fewer: there are two in a second."""
+        self._failures += 1
+        if self._failures & (self._failures - 1) == 0:
+            _log.warning("control.unreadable", times=self._failures, raised=where(error))
 
     async def look(self) -> None:
         """Look once, and tell the drains if anything was committed since the last time."""

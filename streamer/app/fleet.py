@@ -9,6 +9,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from streamer.app import parts
+from streamer.app.ending import Ending
 from streamer.clock import Clock
 from streamer.config.secrets import Secrets
 from streamer.core import alarms
@@ -25,7 +26,9 @@ _log = structlog.get_logger("streamer.fleet")
 class Fleet:
     """Every drain of this process, by the destination's name."""
 
-    def __init__(self, *, writer: Writer, reader: Database, clock: Clock, board: Board) -> None:
+    def __init__(
+        self, *, writer: Writer, reader: Database, clock: Clock, board: Board, ending: Ending
+    ) -> None:
         self.drains: dict[str, DestinationDrain] = {}
         self._options: dict[str, CommonOptions] = {}
         self._secret_values: dict[str, tuple[str, ...]] = {}
@@ -34,6 +37,7 @@ class Fleet:
         self._reader = reader
         self._clock = clock
         self._board = board
+        self._ending = ending
         self._blocked = False
 
     def start(
@@ -61,7 +65,7 @@ class Fleet:
 
     async def _run(self, name: str, drain: DestinationDrain, ended: anyio.Event) -> None:
         try:
-            await drain.run()
+            await self._ending.guard(f"the drain of {name}", drain.run)
         finally:
             ended.set()
         _log.info("drain.ended", destination=name)
@@ -88,8 +92,8 @@ class Fleet:
             if name in destinations:
                 self.start(tasks, name, destinations[name], secrets)
             else:
-                self._board.clear(alarms.HELD, name)
-                self._board.clear(alarms.OUTAGE, name)
+                for alarm in (alarms.HELD, alarms.OUTAGE, alarms.UNSETTLED):
+                    self._board.clear(alarm, name)
                 self._board.note(
                     alarms.ORPHAN_CURSOR, name, f"run `streamer destination forget {name}`"
                 )
@@ -129,3 +133,7 @@ class Fleet:
     def alive_until(self) -> dict[str, float]:
         """Return by when each drain will have ticked again, if it is alive."""
         return {f"drain {name}": drain.alive_until for name, drain in self.drains.items()}
+
+    def settle_retries(self) -> dict[str, int]:
+        """Return how often each drain had to try a transaction again."""
+        return {name: drain.shared.retries for name, drain in self.drains.items()}

@@ -12,11 +12,12 @@ import structlog
 
 from streamer.config.model import Config
 from streamer.config.start import parse_start
+from streamer.core.alarms import CURSOR_MENDED
 from streamer.core.errors import ConfigurationError
 from streamer.destinations.options import DestinationOptions
 from streamer.destinations.registry import kind_of
 from streamer.disk import make_directory
-from streamer.store import alarms, destinations, facts, migrate, sources, sqlite
+from streamer.store import alarms, cursors, destinations, facts, migrate, sources, sqlite
 from streamer.store.destinations import Declared
 from streamer.store.sqlite import Connection
 
@@ -43,6 +44,7 @@ def prepare_database(config: Config, *, now: int) -> list[tuple[str, str]]:
         for migration in migrate.migrate(connection, path, now=now):
             _log.info("schema.migrated", migration=migration.name)
         connection.execute("BEGIN IMMEDIATE")
+        _mend_cursors(connection, now=now)
         declare(connection, config, now=now)
         facts.ensure_instance(connection)
         connection.execute("COMMIT")
@@ -52,6 +54,20 @@ def prepare_database(config: Config, *, now: int) -> list[tuple[str, str]]:
     finally:
         connection.close()
     return standing
+
+
+def _mend_cursors(db: Connection, *, now: int) -> None:
+    """Go on without what cannot be read: a service that does not start helps nobody."""
+    for name in cursors.mend(db):
+        message = "it was forgotten, and at most one batch is sent again"
+        alarms.note(db, CURSOR_MENDED.code, name, message, times=1, now=now)
+        _log.warning(
+            "cursor.mended",
+            code=CURSOR_MENDED.code,
+            destination=name,
+            message=message,
+            hint="Run `streamer db check`: something but streamer wrote to the database.",
+        )
 
 
 def declare(db: Connection, config: Config, *, now: int) -> None:

@@ -1,27 +1,30 @@
 """The running service: its parts, how they are joined, and how they stop.
 
-All loops are siblings in one task group. One that fails ends the process with
-a code other than 0, so that the service manager starts it anew: a dead drain
-must not leave behind a server that looks alive.
+All loops are siblings in one task group, each under a guard: one that fails
+ends the process with a code other than 0, so that the service manager starts it
+anew, but in the same order as a signal does (`streamer.app.ending`).
 
 Stopping goes from the outside in. The server keeps answering for a while and
-asks every sender to connect anew; then it ends. Each drain finishes its batch
-or gives it up, to be sent again. What was taken in is committed. The database
-is closed last.
+asks every sender to connect anew; then it ends, while each drain finishes its
+batch or gives it up, to be sent again. What was taken in is committed. The
+database is closed last. Nothing in this may take longer than the configuration
+says, whoever holds the database's lock.
 """
 
 from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from streamer.app import listeners, parts, systemd
+from streamer.app import listeners, parts, systemd, telling
 from streamer.app.control import Control
+from streamer.app.ending import Ending
 from streamer.app.fleet import Fleet
 from streamer.app.janitor import Janitor
 from streamer.app.outlook import Outlook
@@ -33,6 +36,7 @@ from streamer.config.generated import ensure_admin_token
 from streamer.config.model import Config
 from streamer.config.secrets import Secrets
 from streamer.core import alarms
+from streamer.core.limits import CLOSE_SECONDS_MIN
 from streamer.ingest.front import Front
 from streamer.observe.board import Board
 from streamer.store import facts, sqlite, status
@@ -59,7 +63,7 @@ class Listening:
             listeners.bind(config.server.bind, "server.bind")
         ]
         self.admin: socket.socket = listeners.bind(config.admin.bind, "admin.bind")
-        self.ingest_url = listeners.describe(self.ingest[0])
+        self.ingest_urls = [listeners.describe(one) for one in self.ingest]
         self.admin_url = listeners.describe(self.admin)
 
     def close(self) -> None:
@@ -82,16 +86,24 @@ class Service:
         reloader: Reloader,
     ) -> None:
         self.config = config
+        self.ending = Ending(clock)
         self._secrets = secrets
         self._reader = reader
         self._clock = clock
         self._reloader = reloader
-        self._stop = anyio.Event()
         self._stop_servers = anyio.Event()
+        self._leave_until = 0.0
         self.board = Board(clock)
         self.board.restore(standing_alarms)
         self.writer = parts.make_writer(config, clock)
-        self.fleet = Fleet(writer=self.writer, reader=reader, clock=clock, board=self.board)
+        self._writer_ended = anyio.Event()
+        self.fleet = Fleet(
+            writer=self.writer,
+            reader=reader,
+            clock=clock,
+            board=self.board,
+            ending=self.ending,
+        )
         self.control = Control(reader, clock, self.fleet.drains)
         self.watch = Watch(clock, self.writer, alive_until=self._alive_until, status=self._one_line)
         self.health = Health(
@@ -109,12 +121,17 @@ class Service:
             deadline_seconds=config.server.deadline_seconds,
             body_memory_bytes_max=config.outbox.queue_bytes_max,
         )
-        self.janitor = Janitor(
+        self.janitor = self._make_janitor()
+        self.writer.on_stored = self.fleet.wake
+
+    def _make_janitor(self) -> Janitor:
+        config = self.config
+        return Janitor(
             path=config.database_path,
             front=self.front,
             writer=self.writer,
             board=self.board,
-            clock=clock,
+            clock=self._clock,
             retention_days=config.outbox.retention_days,
             wal_alarm_bytes=config.outbox.wal_alarm_bytes,
             outlook=Outlook(self.board, quarantine_bytes_max=config.outbox.quarantine_bytes_max),
@@ -125,49 +142,63 @@ class Service:
             ),
             on_room=self._on_room,
         )
-        self.writer.on_stored = self.fleet.wake
 
-    async def run(self, listening: Listening, announce: Callable[[], None]) -> None:
-        """Serve until a signal says stop; ``announce`` is called when everything is up."""
+    async def run(self, listening: Listening, announce: Callable[[], None]) -> bool:
+        """Serve until something asks for a stop; ``announce`` is called when everything is up.
+
+        False: it was not a signal, but a part that failed.
+        """
         self._note_sqlite()
+        began_at = self._clock.monotonic()
         await self.writer.open()
         try:
             self.health.instance = await self._reader.run(facts.instance)
             async with anyio.create_task_group() as tasks:
-                writing = anyio.Event()
-                tasks.start_soon(self._write, writing)
+                self._guard(tasks, "the writer", self._write)
                 # Before anything is served: a signal's default would cut a call off.
-                tasks.start_soon(self._obey_signals, tasks)
+                self._guard(tasks, "the signal receiver", partial(self._obey_signals, tasks))
                 await self._start(tasks)
-                async with anyio.create_task_group() as servers:
-                    for listener in listening.ingest:
-                        servers.start_soon(self._serve, self.front, listener)
-                    servers.start_soon(self._serve, self._make_admin(), listening.admin)
-                    announce()
-                    systemd.notify_ready(self._one_line())
-                    await self._stop.wait()
-                    await self._leave()
-                await self.fleet.stop(self.config.server.graceful_seconds)
-                await self.janitor.finish()
-                self.writer.stop()
-                await writing.wait()
+                await self._serve_all(listening, announce)
+                await self._close_books()
                 tasks.cancel_scope.cancel()
         finally:
             await self.writer.aclose()
+        await telling.say_stopped(
+            self.ending, self._read_status, began_at=began_at, now=self._clock.monotonic()
+        )
+        return not self.ending.failed
 
-    async def _write(self, ended: anyio.Event) -> None:
+    def _guard(self, tasks: TaskGroup, part: str, work: Callable[[], Awaitable[object]]) -> None:
+        tasks.start_soon(self.ending.guard, part, work)
+
+    async def _write(self) -> None:
         try:
             await self.writer.run()
         finally:
-            ended.set()
+            self._writer_ended.set()
 
     async def _start(self, tasks: TaskGroup) -> None:
         for name, options in self.config.destinations.items():
             self.fleet.start(tasks, name, options, self._secrets)
         await self.control.look()
-        tasks.start_soon(self.janitor.run)
-        tasks.start_soon(self.control.run)
-        tasks.start_soon(self.watch.run, systemd.watchdog_interval_seconds())
+        self._guard(tasks, "the janitor", self.janitor.run)
+        self._guard(tasks, "the look at the control rows", self.control.run)
+        watchdog = systemd.watchdog_interval_seconds()
+        self._guard(tasks, "the watch", partial(self.watch.run, watchdog))
+
+    async def _serve_all(self, listening: Listening, announce: Callable[[], None]) -> None:
+        """Serve until a stop is asked for, and until servers and drains have ended."""
+        async with anyio.create_task_group() as serving:
+            for listener in listening.ingest:
+                serve = partial(self._serve, self.front, listener)
+                self._guard(serving, "the ingest server", serve)
+            admin = partial(self._serve, self._make_admin(), listening.admin)
+            self._guard(serving, "the admin server", admin)
+            announce()
+            systemd.notify_ready(self._one_line())
+            await self.ending.wait()
+            await self._leave()
+            await self.fleet.stop(self._seconds_left())
 
     async def _serve(self, application: Application, listener: socket.socket) -> None:
         await run_server(
@@ -180,20 +211,39 @@ class Service:
     async def _leave(self) -> None:
         """Go on answering for a moment, so that no kept connection meets a closed one."""
         systemd.notify_stopping("answering the last calls")
-        _log.info("service.leaving", seconds=self.config.server.lame_duck_seconds)
+        seconds = self.config.server.lame_duck_seconds
+        _log.info("service.leaving", seconds=seconds, reason=self.ending.reason)
         self.front.gate.leaving = True
-        await self._clock.sleep(self.config.server.lame_duck_seconds)
+        await self._clock.sleep(seconds)
+        self._leave_until = self._clock.monotonic() + self.config.server.graceful_seconds
         self._stop_servers.set()
+
+    def _seconds_left(self) -> float:
+        """Say how long the drains may take; without a writer nothing can be settled any more."""
+        if self._writer_ended.is_set():
+            return 0.0
+        return max(0.0, self._leave_until - self._clock.monotonic())
+
+    async def _close_books(self) -> None:
+        """Commit what was taken in and counted, unless another program does not let us."""
+        seconds = max(CLOSE_SECONDS_MIN, self._seconds_left())
+        with anyio.move_on_after(seconds) as scope:
+            await self.janitor.finish()
+            self.writer.stop()
+            await self._writer_ended.wait()
+        if scope.cancelled_caught:
+            _log.warning("service.commits_given_up", seconds=round(seconds, 1))
 
     async def _obey_signals(self, tasks: TaskGroup) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async for number in signals:
                 if number == signal.SIGHUP:
-                    await self._reloader.reload(self, tasks)
-                elif number == signal.SIGINT and self._stop.is_set():
+                    if not self.ending.is_asked:
+                        await self._reloader.reload(self, tasks)
+                elif number == signal.SIGINT and self.ending.is_asked:
                     _die_of(signal.SIGINT)
                 else:
-                    self._stop.set()
+                    self.ending.ask(signal.Signals(number).name)
 
     def follow(self, config: Config, secrets: Secrets) -> None:
         """Take over what a reload may change outside the drains."""
@@ -230,6 +280,7 @@ class Service:
             wal_bytes=self.janitor.wal_bytes(),
             disk_free_bytes=self.janitor.room.last.free_bytes,
             loop_lag_seconds=self.watch.loop_lag_seconds,
+            settle_retries=self.fleet.settle_retries(),
         )
 
     def _refuses(self) -> str | None:

@@ -2,7 +2,8 @@
 
 Owns three small protocols, all of them carried by environment variables: state
 changes sent to the manager (``NOTIFY_SOCKET``), listening sockets handed over
-by a socket unit (``LISTEN_*``), and the watchdog's interval (``WATCHDOG_*``).
+by a socket unit (``LISTEN_*``), and the watchdog's interval (``WATCHDOG_*``);
+and whether the journal reads what is written (``JOURNAL_STREAM``).
 
 Outside systemd the variables are missing. Then nothing is sent, no socket was
 inherited, no watchdog waits, and nothing here raises: the program behaves the
@@ -126,6 +127,19 @@ def watchdog_interval_seconds() -> float | None:
     if process != str(os.getpid()) or not interval.isdecimal() or int(interval) == 0:
         return None
     return int(interval) / 1_000_000
+
+
+def is_journal(descriptor: int) -> bool:
+    """Tell whether what is written to a file descriptor goes to the journal.
+
+    The variable alone does not say so: whatever a service starts inherits it,
+    a terminal of a desktop included.
+    """
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def _one_line(text: str) -> str:

@@ -10,12 +10,14 @@ import sys
 
 from cyclopts import App
 
+from streamer.cli import layout, streams
 from streamer.core.errors import StreamerError
 
 app = App(
     name="streamer",
     help="Receives Customer.io reporting webhooks, keeps them safe, delivers them in order.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `main` ends every command in the same way
 )
 
 
@@ -80,17 +82,38 @@ app.register_install_completion_command(help="Install completion for bash, zsh o
 
 def main() -> None:
     """Run a command; say what went wrong and what to do, and exit with the error's own code."""
+    streams.make_whole()
     try:
-        app()
+        sys.exit(_run())
+    except BrokenPipeError:
+        streams.drop()
+        sys.exit(streams.READER_GONE)
+    except SystemExit as stop:
+        # The library that prints help has met the broken pipe itself.
+        if isinstance(stop.__context__, BrokenPipeError):
+            sys.exit(streams.READER_GONE)
+        raise
+
+
+def _run() -> int:
+    try:
+        try:
+            app()
+        finally:
+            streams.write(sys.stdout.flush)
     except StreamerError as error:
-        sys.exit(report(error))
+        return report(error)
     except KeyboardInterrupt:
-        sys.exit(130)
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # the terminal has written ^C, perhaps behind a question
+        return streams.INTERRUPTED
+    return 0
 
 
 def report(error: StreamerError) -> int:
     """Write an error for a person to standard error; return the exit code."""
-    sys.stderr.write(f"streamer: {error}\n")
-    if error.hint:
-        sys.stderr.write(f"  {error.hint}\n")
+    width = layout.paper(sys.stderr).width
+    for text in (f"streamer: {error}", error.hint and f"  {error.hint}"):
+        for line in text.splitlines():
+            sys.stderr.write("".join(f"{part}\n" for part in layout.fold(line, width)))
     return error.exit_code

@@ -9,7 +9,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from streamer.cli.common import ConfigFile, Json, print_json, print_lines
+from streamer.cli import console
+from streamer.cli.common import ConfigFile, Json
+from streamer.cli.wording import count
 from streamer.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,16 +30,16 @@ def check(*, config: ConfigFile = None, json: Json = False) -> None:
 
     found = inspection.inspect(config)
     if json:
-        print_json(_for_programs(found))
+        console.print_json(_for_programs(found))
         if found.problems:
             sys.exit(ConfigurationError.exit_code)
         return
     for warning in found.warnings:
-        print_lines(f"warning: {warning}".splitlines())
+        console.print_text(f"warning: {warning}".splitlines())
     if found.problems:
         subject = "the configuration" if found.loaded is None else found.subject
         raise problems.ConfigurationErrors(found.problems, subject=subject)
-    print_lines([_summary(found)])
+    console.print_text([_summary(found)])
 
 
 def _for_programs(found: Inspection) -> dict[str, object]:
@@ -55,10 +57,6 @@ def _summary(found: Inspection) -> str:
     config = found.loaded.config
     sources, destinations = len(config.sources), len(config.destinations)
     return (
-        f"{found.subject} is right: {_count(sources, 'source')}, "
-        f"{_count(destinations, 'destination')}."
+        f"{found.subject} is right: {count(sources, 'source')}, "
+        f"{count(destinations, 'destination')}."
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"

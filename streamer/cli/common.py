@@ -1,4 +1,4 @@
-"""What commands share: their options, the configuration, the database, and how they print.
+"""What commands share: their options, the configuration, and the database.
 
 Commands work on the database beside a running service. They read through a
 connection that cannot write, and write in one short transaction; the service
@@ -7,19 +7,19 @@ notices within half a second.
 
 from __future__ import annotations
 
+import difflib
 import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import msgspec
 from cyclopts import Parameter
 
 from streamer.clock import SystemClock
 from streamer.core.errors import StoreBusy, StoreError, UsageError
 from streamer.core.times import parse_time
-from streamer.store import migrate, sqlite
+from streamer.store import lockfile, migrate, sqlite
 from streamer.store.sqlite import Connection
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PIPE_COLUMNS = 2_000
+LIMIT_MAX = 100_000
+"""Rows that a list shows at most: they are all in memory."""
+
+_MAGIC = b"SQLite format 3\0"
+"""How the file of a database begins; an empty one is a database too."""
 
 _LOCK_TRIES = 10
 """Each waits for ``BUSY_TIMEOUT_MILLISECONDS``; a commit of the service takes a few."""
@@ -37,6 +41,7 @@ ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="Configuration file; see docs/configuration.md.")
 ]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for programs.")]
+OfSource = Annotated[str | None, Parameter(help="Only of this source.")]
 Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")]
 
 
@@ -54,9 +59,19 @@ def now() -> int:
 
 def read_database(config: Config, work: Callable[[Connection], T]) -> T:
     """Run ``work`` on a connection that cannot write."""
-    connection = sqlite.open_reader(config.database_path)
-    try:
+
+    def read(connection: Connection) -> T:
         _require_this_schema(connection)
+        return work(connection)
+
+    return read_any_schema(config.database_path, read)
+
+
+def read_any_schema(path: Path, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` on a connection that cannot write, to a database that need not suit us."""
+    require_database(path)
+    connection = sqlite.open_reader(path)
+    try:
         return work(connection)
     except sqlite.Error as error:
         raise sqlite.map_error(error) from error
@@ -64,10 +79,20 @@ def read_database(config: Config, work: Callable[[Connection], T]) -> T:
         connection.close()
 
 
+@contextmanager
+def one_moment(connection: Connection) -> Iterator[None]:
+    """Read everything inside as it was at one moment, whatever the service writes meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in one transaction, which waits its turn beside the service's."""
     sqlite.require_safe_version(allow_unsafe=config.outbox.allow_unsafe_sqlite)
-    sqlite.open_reader(config.database_path).close()  # there must be a database already
+    require_database(config.database_path)
     connection = sqlite.open_writer(config.database_path)
     try:
         _require_this_schema(connection)
@@ -84,6 +109,24 @@ def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     finally:
         connection.close()
     return result
+
+
+def require_database(path: Path) -> None:
+    """Say plainly that there is no database, that it is out of reach, or that it is none."""
+    sqlite.require_there(path)
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(_MAGIC))
+    except PermissionError:
+        return  # SQLite will say so, if it matters to it
+    except OSError:
+        beginning = b"none"
+    if beginning not in (b"", _MAGIC):
+        raise StoreError(
+            f"{path} is not a database of SQLite",
+            hint="Look at data_dir in the configuration. If it was one, see to the disk, and put "
+            "a copy in its place with `streamer db restore`.",
+        )
 
 
 def _require_this_schema(connection: Connection) -> None:
@@ -110,51 +153,6 @@ def _begin(connection: Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
 
 
-def print_json(value: object) -> None:
-    """Print one JSON object, or an array, and nothing else."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    sys.stdout.write(text.decode() + "\n")
-
-
-def print_lines(lines: Iterable[str]) -> None:
-    """Print plain lines."""
-    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
-
-
-def printable(text: str) -> str:
-    """Write control characters as escapes: much of what is shown was written by strangers."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
-
-
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """Print a table, or one sentence when there is nothing in it."""
-    from rich.console import Console  # noqa: PLC0415 - costs a tenth of a second
-    from rich.table import Table  # noqa: PLC0415 - the same
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    # In a pipe nothing is folded, so that one row stays one line.
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
-    if table.row_count:
-        console.print(table)
-    else:
-        console.print(empty, markup=False)
-
-
-def _cell(value: Any) -> str:  # noqa: ANN401 - whatever a row holds
-    from rich.markup import escape  # noqa: PLC0415 - costs a tenth of a second
-
-    return "" if value is None else escape(printable(str(value)))
-
-
 def moment(text: str | None, option: str) -> int | None:
     """Read a time from an option; raises `UsageError` naming it."""
     if text is None:
@@ -167,13 +165,28 @@ def moment(text: str | None, option: str) -> int | None:
         ) from error
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something that cannot be undone; raises `UsageError` when it is not wanted."""
-    if yes:
+def require_limit(limit: int) -> None:
+    """Refuse a limit that would show nothing, or more than there is memory for."""
+    if not 1 <= limit <= LIMIT_MAX:
+        raise UsageError(
+            f"--limit is a number from 1 to {LIMIT_MAX:,}",
+            hint="Leave it out for as many as fit a few screens.",
+        )
+
+
+def require_one_of(kind: str, name: str, names: Sequence[str]) -> None:
+    """Refuse a name that is none of these, with the one that may have been meant."""
+    if name in names:
         return
-    if not sys.stdin.isatty():
-        raise UsageError("this wants a confirmation", hint="Say --yes to do it without asking.")
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError("nothing was done")
+    near = difflib.get_close_matches(name, names, n=1)
+    there = f"There {'are' if len(names) > 1 else 'is'} {', '.join(names) or 'none yet'}."
+    hint = f"Did you mean {near[0]}?" if near else there
+    raise UsageError(f"there is no {kind} {name!r}", hint=hint)
+
+
+def service_runs(data_dir: Path) -> bool | None:
+    """Tell whether a service holds the data directory; None when this user may not look."""
+    try:
+        return lockfile.is_held(data_dir)
+    except (StoreError, OSError):
+        return None

@@ -9,28 +9,16 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
-from streamer.cli.common import (
-    ConfigFile,
-    Json,
-    Yes,
-    change_database,
-    confirm,
-    load_config,
-    now,
-    print_json,
-    print_lines,
-    read_database,
-)
-from streamer.cli.status import service_runs
+from streamer.cli import common, console
+from streamer.cli.common import ConfigFile, Json, Yes
 from streamer.cli.wording import count, moment_text, size
-from streamer.core.errors import StoreError, StreamerError
+from streamer.core.errors import StoreError, StreamerError, UsageError
 from streamer.core.times import rfc3339
 from streamer.store import backup as copying
 from streamer.store import check as checking
@@ -39,9 +27,9 @@ from streamer.store import migrate as migrations
 from streamer.store import salvage as salvaging
 from streamer.store.sqlite import Connection
 
-T = TypeVar("T")
-
 SHELL = "sqlite3"
+
+NewFile = Annotated[Path, Parameter(help="A file that does not exist yet.")]
 
 
 class DatabaseStatus(msgspec.Struct, frozen=True):
@@ -68,9 +56,9 @@ class DatabaseStatus(msgspec.Struct, frozen=True):
 def status(*, config: ConfigFile = None, json: Json = False) -> None:
     """Show schema, sizes and versions; works with a database of any schema."""
     path = _path(config)
-    found = _look(path, lambda db: _status(db, path))
+    found = common.read_any_schema(path, lambda db: _status(db, path))
     if json:
-        print_json(found)
+        console.print_json(found)
         return
     running = {True: "running", False: "stopped", None: "not known"}[found.service_running]
     schema = "up to date" if found.schema == found.schema_known else "run `streamer db migrate`"
@@ -88,7 +76,7 @@ def status(*, config: ConfigFile = None, json: Json = False) -> None:
     if found.clock_doubted_at is not None:
         doubted, seen = moment_text(found.clock_doubted_at), moment_text(found.clock_seen_at)
         lines.append(f"Clock        in doubt: it said {doubted}, believed last was {seen}")
-    print_lines(lines)
+    console.print_text(lines)
 
 
 def _status(db: Connection, path: Path) -> DatabaseStatus:
@@ -98,7 +86,7 @@ def _status(db: Connection, path: Path) -> DatabaseStatus:
     log = path.with_name(path.name + "-wal")
     return DatabaseStatus(
         path=str(path),
-        service_running=service_runs(path.parent),
+        service_running=common.service_runs(path.parent),
         schema=migrations.schema_version(db),
         schema_known=len(migrations.load_migrations()),
         database_bytes=path.stat().st_size,
@@ -113,18 +101,7 @@ def _status(db: Connection, path: Path) -> DatabaseStatus:
 
 
 def _path(config: ConfigFile) -> Path:
-    return load_config(config).config.database_path
-
-
-def _look(path: Path, work: Callable[[Connection], T]) -> T:
-    """Read a database whose schema need not be ours."""
-    db = sqlite.open_reader(path)
-    try:
-        return work(db)
-    except sqlite.Error as error:
-        raise sqlite.map_error(error) from error
-    finally:
-        db.close()
+    return common.load_config(config).config.database_path
 
 
 def migrate(*, config: ConfigFile = None) -> None:
@@ -132,37 +109,39 @@ def migrate(*, config: ConfigFile = None) -> None:
 
     The service does the same when it starts.
     """
-    settings = load_config(config).config
+    settings = common.load_config(config).config
     path = settings.database_path
     sqlite.require_safe_version(allow_unsafe=settings.outbox.allow_unsafe_sqlite)
-    sqlite.require_there(path)
+    common.require_database(path)
     _require_owner(path.parent)
     with lockfile.hold(path.parent):
         db = sqlite.open_writer(path)
         try:
-            applied = migrations.migrate(db, path, now=now())
+            applied = migrations.migrate(db, path, now=common.now())
         except sqlite.Error as error:
             raise sqlite.map_error(error) from error
         finally:
             db.close()
     done = [f"applied {migration.name}" for migration in applied]
-    print_lines(done or ["the schema is up to date"])
+    console.print_text(done or ["the schema is up to date"])
 
 
 def backup(
-    target: Annotated[Path, Parameter(help="A file that does not exist yet.")],
+    target: NewFile,
     /,
     *,
     config: ConfigFile = None,
     json: Json = False,
 ) -> None:
     """Write a copy while the service runs; the copy holds personal data."""
-    copy = copying.backup(_path(config), target.absolute())
+    path = _path(config)
+    common.require_database(path)
+    copy = copying.backup(path, target.absolute())
     if json:
-        print_json({**msgspec.structs.asdict(copy), "path": str(copy.path)})
+        console.print_json({**msgspec.structs.asdict(copy), "path": str(copy.path)})
         return
     events = count(copy.events, "event")
-    print_lines(
+    console.print_text(
         [f"wrote {size(copy.bytes)} to {copy.path}: {events}, up to position {copy.last_position}"]
     )
 
@@ -178,22 +157,28 @@ def restore(
 
     What was delivered since the copy was made is delivered once more.
     """
-    settings = load_config(config).config
+    settings = common.load_config(config).config
     path = settings.database_path
     sqlite.require_safe_version(allow_unsafe=settings.outbox.allow_unsafe_sqlite)
     _require_stopped(path)
     _require_owner(path.parent)
+    if not os.access(copy, os.R_OK):
+        raise UsageError(
+            f"the copy {copy} is not there, or may not be read",
+            hint="Name one that `streamer db backup` wrote, or one in copies/ of the data"
+            " directory, where each migration leaves one.",
+        )
     if path.exists():
-        confirm(
+        console.confirm(
             f"Put {copy} in place of {path}? Events that were received since the copy was made are"
             " then only in the old file, which is kept.",
             yes=yes,
         )
-    restored = copying.restore(copy.absolute(), path, now=now())
+    restored = copying.restore(copy.absolute(), path, now=common.now())
     lines = [f"{path} is restored; new events begin after position {restored.last_position}"]
     if restored.replaced is not None:
         lines.append(f"the database that was there is {restored.replaced}")
-    print_lines(lines)
+    console.print_text(lines)
 
 
 def _require_owner(data_dir: Path) -> None:
@@ -211,7 +196,7 @@ def _require_owner(data_dir: Path) -> None:
 
 
 def _require_stopped(path: Path) -> None:
-    if service_runs(path.parent):
+    if common.service_runs(path.parent):
         raise StoreError(
             f"{path.parent} is in use by the service",
             hint="Stop the service first, such as with `systemctl stop streamer`.",
@@ -223,18 +208,18 @@ def check(*, config: ConfigFile = None, json: Json = False) -> None:
     path = _path(config)
     findings = checking.check(path)
     if json:
-        print_json(findings)
+        console.print_json(findings)
     else:
         for finding in findings:
-            print_lines([finding.what, f"  {finding.advice}"])
+            console.print_text([finding.what, f"  {finding.advice}"])
     if findings:
         raise StreamerError(f"{path} is not sound: {count(len(findings), 'finding')}")
     if not json:
-        print_lines([f"{path} is sound"])
+        console.print_text([f"{path} is sound"])
 
 
 def salvage(
-    target: Annotated[Path, Parameter(help="A file that does not exist yet.")],
+    target: NewFile,
     /,
     *,
     config: ConfigFile = None,
@@ -242,12 +227,20 @@ def salvage(
 ) -> None:
     """Rescue what can be read of a damaged database into a new file; stop the service first."""
     path = _path(config)
+    common.require_database(path)
     _require_stopped(path)
-    done = salvaging.salvage(path, target.absolute(), now=now())
+    if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"the file {target} cannot be made",
+            hint="Name a place on a disk with room that this user may write to.",
+        )
+    done = salvaging.salvage(path, target.absolute(), now=common.now())
     if json:
-        print_json(done)
+        console.print_json(done)
         return
     lines = [f"{rows:>12,}  {table}" for table, rows in done.rows.items()]
+    if not lines:
+        lines = ["nothing was in it that belongs to streamer"]
     lines += [f"not readable: {place}" for place in done.damaged]
     for number, what in (
         (done.refused, "rows made no sense and were left out"),
@@ -256,13 +249,13 @@ def salvage(
     ):
         if number:
             lines.append(f"{number:,} {what}")
-    print_lines([*lines, f"put it in place with `streamer db restore {target}`"])
+    console.print_text([*lines, f"put it in place with `streamer db restore {target}`"])
 
 
 def shell(*query: str, config: ConfigFile = None) -> None:
     """Open sqlite3 on the database for reading, or run a query; see the views named v_…."""
     path = _path(config)
-    sqlite.require_there(path)
+    common.require_database(path)
     program = shutil.which(SHELL)
     if program is None:
         raise StreamerError(
@@ -274,19 +267,19 @@ def shell(*query: str, config: ConfigFile = None) -> None:
 
 def confirm_clock(*, yes: Yes = False, config: ConfigFile = None) -> None:
     """Confirm the wall clock after a jump, so that pruning goes on."""
-    settings = load_config(config).config
-    doubted, seen = read_database(
+    settings = common.load_config(config).config
+    doubted, seen = common.read_database(
         settings,
         lambda db: (facts.read(db, facts.CLOCK_DOUBTED), facts.read(db, facts.CLOCK_SEEN)),
     )
     if doubted is None:
-        print_lines(["the clock is not in doubt: nothing to confirm"])
+        console.print_text(["the clock is not in doubt: nothing to confirm"])
         return
     believed = moment_text(rfc3339(seen))
-    confirm(
-        f"The clock says {moment_text(rfc3339(now()))}, and was believed last at {believed}."
+    console.confirm(
+        f"The clock says {moment_text(rfc3339(common.now()))}, and was believed last at {believed}."
         " Is it right now? Events older than the retention time are then deleted.",
         yes=yes,
     )
-    change_database(settings, lambda db: facts.confirm_clock(db, now=now()))
-    print_lines(["the clock is confirmed; pruning goes on within the minute"])
+    common.change_database(settings, lambda db: facts.confirm_clock(db, now=common.now()))
+    console.print_text(["the clock is confirmed; pruning goes on within the minute"])

@@ -7,27 +7,17 @@ does not.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
-from streamer.cli.common import (
-    ConfigFile,
-    Json,
-    Yes,
-    change_database,
-    confirm,
-    load_config,
-    now,
-    print_json,
-    print_lines,
-    print_table,
-    read_database,
-)
+from streamer.cli import common, console
+from streamer.cli.choosing import Kind
+from streamer.cli.common import ConfigFile, Json, Yes
 from streamer.cli.events import pretty
 from streamer.cli.wording import count, moment_text
 from streamer.config.model import Config
@@ -48,17 +38,30 @@ NUMBERS_IN_BOOK_MAX = 100
 
 
 Ids = Annotated[tuple[int, ...], Parameter(help="Numbers of dead letters.")]
-Destination = Annotated[str | None, Parameter(help="Only of this destination.")]
-Reason = Annotated[str | None, Parameter(help="Only with this reason, such as http_422.")]
-All = Annotated[
-    bool, Parameter(name="--all", negative="", help="All that are open and fit the filters.")
-]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which letters are meant, as options."""
+
+    destination: Annotated[str | None, Parameter(help="Only of this destination.")] = None
+    reason: Annotated[str | None, Parameter(help="Only with this reason, such as http_422.")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Choice(Filter):
+    """Those that fit a filter, instead of single ones."""
+
+    every: Annotated[
+        bool, Parameter(name="--all", negative="", help="All that are open and fit the filters.")
+    ] = False
 
 
 def list_letters(
     *,
-    destination: Destination = None,
-    reason: Reason = None,
+    which: Filter = Filter(),
     state: Annotated[str, Parameter(help="open, retrying, accepted, discarded or any.")] = "open",
     limit: Annotated[int, Parameter(help="At most so many.")] = 200,
     config: ConfigFile = None,
@@ -67,21 +70,32 @@ def list_letters(
     """List dead letters, newest last."""
     if state not in (*STATES, "any"):
         raise UsageError(f"--state {state!r} is none", hint=f"One of {', '.join(STATES)}, any.")
-    found = read_database(
-        load_config(config).config,
+    common.require_limit(limit)
+    found = common.read_database(
+        common.load_config(config).config,
         lambda db: dead_letters.list_letters(
-            db,
-            destination=destination,
-            reason=reason,
-            state=None if state == "any" else state,
-            limit=limit,
+            db, **asdict(which), state=None if state == "any" else state, limit=limit
         ),
     )
-    if json:
-        print_json([letter_as_json(letter) for letter in found])
-        return
-    headings = ("ID", "DESTINATION", "STATE", "BURIED", "REASON", "POSITION", "EVENT ID", "DETAIL")
-    print_table(headings, [_row(letter) for letter in found], "No dead letters.")
+    console.print_found(
+        found,
+        json=json,
+        as_json=letter_as_json,
+        headings=_HEADINGS,
+        row=_row,
+        empty=_empty(which, state),
+    )
+
+
+_HEADINGS = ("ID", "DESTINATION", "STATE", "BURIED", "REASON", "POSITION", "EVENT ID", "DETAIL")
+
+
+def _empty(which: Filter, state: str) -> str:
+    if which != Filter():
+        return "No dead letter fits."
+    if state == "open":
+        return "No open dead letters; --state any shows those that are dealt with."
+    return "No dead letters." if state == "any" else f"No dead letters are {state}."
 
 
 def _row(letter: DeadLetter) -> tuple[object, ...]:
@@ -116,28 +130,21 @@ def show(
     """Show one dead letter with its event."""
 
     def find(db: Connection) -> tuple[DeadLetter, StoredEvent | None]:
-        found = _load(db, letter)
+        found = LETTERS.one(db, letter)
         events = outbox.read_positions(db, [found.position])
         return found, events[0] if events else None
 
-    found, event = read_database(load_config(config).config, find)
+    found, event = common.read_database(common.load_config(config).config, find)
     if json:
         body = None if event is None else msgspec.Raw(event.body)
-        print_json({**letter_as_json(found), "body": body})
+        console.print_json({**letter_as_json(found), "body": body})
     else:
-        print_lines(_describe(found, event))
+        console.print_text(_describe(found))
+        pruned = ["The event has been pruned."]
+        console.print_lines(["", *(pruned if event is None else pretty(event.body))])
 
 
-def _load(db: Connection, letter_id: int) -> DeadLetter:
-    found = dead_letters.load(db, letter_id)
-    if found is None:
-        raise UsageError(
-            f"there is no dead letter {letter_id}", hint="See `streamer dead-letters list`."
-        )
-    return found
-
-
-def _describe(letter: DeadLetter, event: StoredEvent | None) -> Iterator[str]:
+def _describe(letter: DeadLetter) -> Iterator[str]:
     yield f"Dead letter   {letter.id} of {letter.destination}, {letter.state}"
     yield f"Reason        {letter.reason}"
     if letter.detail:
@@ -147,25 +154,21 @@ def _describe(letter: DeadLetter, event: StoredEvent | None) -> Iterator[str]:
     if letter.closed_at is not None:
         yield f"Closed        {moment_text(rfc3339(letter.closed_at))}"
     yield f"Event         {letter.event_id} of {letter.source}, position {letter.position}"
-    yield ""
-    yield from ["The event has been pruned."] if event is None else pretty(event.body)
 
 
 def retry(
     ids: Ids = (),
     /,
     *,
-    destination: Destination = None,
-    reason: Reason = None,
-    every: All = False,
+    which: Choice = Choice(),
     config: ConfigFile = None,
     json: Json = False,
 ) -> None:
     """Send dead letters again, beside the live order."""
-    settings = load_config(config).config
+    settings = common.load_config(config).config
 
     def start(db: Connection) -> list[dict[str, object]]:
-        chosen = _choose(db, ids, destination=destination, reason=reason, every=every)
+        chosen = _choose(db, ids, which)
         by_destination: dict[str, list[DeadLetter]] = {}
         for letter in chosen:
             by_destination.setdefault(letter.destination, []).append(letter)
@@ -173,14 +176,18 @@ def retry(
             _start_retry(db, settings, name, letters) for name, letters in by_destination.items()
         ]
 
-    started = change_database(settings, start)
+    started = common.change_database(settings, start)
     if json:
-        print_json(started)
+        console.print_json(started)
         return
     for one in started:
         letters = count(int(str(one["events"])), "dead letter")
-        print_lines([f"replay {one['replay']} sends {letters} to {one['destination']} again"])
-    print_lines(["watch it with `streamer replay list`; what is refused again stays a dead letter"])
+        console.print_lines(
+            [f"replay {one['replay']} sends {letters} to {one['destination']} again"]
+        )
+    console.print_lines(
+        ["watch it with `streamer replay list`; what is refused again stays a dead letter"]
+    )
 
 
 def _start_retry(
@@ -202,7 +209,7 @@ def _start_retry(
         positions=positions,
         letter_ids=tuple(letter.id for letter in letters),
     )
-    replay_id = replays.start(db, request, events=len(positions), now=now())
+    replay_id = replays.start(db, request, events=len(positions), now=common.now())
     return {"replay": replay_id, "destination": name, "events": len(positions)}
 
 
@@ -215,28 +222,28 @@ def require_configured(settings: Config, name: str) -> None:
         )
 
 
-def _choose(
-    db: Connection,
-    ids: Sequence[int],
-    *,
-    destination: str | None,
-    reason: str | None,
-    every: bool,
-) -> list[DeadLetter]:
+def _open(db: Connection, which: Choice) -> list[DeadLetter]:
+    return dead_letters.list_letters(db, destination=which.destination, reason=which.reason)
+
+
+LETTERS = Kind(
+    name="dead letter",
+    plural="dead letters",
+    list_command="streamer dead-letters list",
+    load=dead_letters.load,
+    find=_open,
+)
+
+
+def _choose(db: Connection, ids: Sequence[int], which: Choice) -> list[DeadLetter]:
     """Find the open letters that are meant; raises `UsageError` unless it is clear which."""
-    if every == bool(ids):
-        raise UsageError("say which dead letters: their numbers, or --all", hint="Not both.")
-    if ids:
-        if destination is not None or reason is not None:
-            raise UsageError("--destination and --reason go with --all, not with numbers")
-        chosen = [_load(db, letter_id) for letter_id in dict.fromkeys(ids)]
-        for letter in chosen:
-            if letter.state != "open":
-                raise UsageError(f"dead letter {letter.id} is not open, it is {letter.state}")
-        return chosen
-    chosen = dead_letters.list_letters(db, destination=destination, reason=reason)
-    if not chosen:
-        raise UsageError("no dead letter fits", hint="See `streamer dead-letters list`.")
+    chosen = LETTERS.choose(db, ids, which)
+    for letter in chosen:
+        if letter.state != "open":
+            raise UsageError(
+                f"dead letter {letter.id} is not open, it is {letter.state}",
+                hint=f"See `streamer dead-letters show {letter.id}`.",
+            )
     return chosen
 
 
@@ -244,30 +251,28 @@ def discard(
     ids: Ids = (),
     /,
     *,
-    destination: Destination = None,
-    reason: Reason = None,
-    every: All = False,
+    which: Choice = Choice(),
     yes: Yes = False,
     config: ConfigFile = None,
 ) -> None:
     """Give dead letters up for good: their destination never gets these events."""
-    settings = load_config(config).config
-    chosen = read_database(
+    settings = common.load_config(config).config
+    chosen = common.read_database(
         settings,
-        lambda db: _choose(db, ids, destination=destination, reason=reason, every=every),
+        lambda db: _choose(db, ids, which),
     )
-    confirm(f"Give up {_summary(chosen)} for good?", yes=yes)
+    console.confirm(f"Give up {_summary(chosen)} for good?", yes=yes)
 
     def give_up(db: Connection) -> int:
-        given_up = dead_letters.discard(db, [letter.id for letter in chosen], now=now())
+        given_up = dead_letters.discard(db, [letter.id for letter in chosen], now=common.now())
         numbers = " ".join(str(letter.id) for letter in chosen[:NUMBERS_IN_BOOK_MAX])
         more = " and more" if len(chosen) > NUMBERS_IN_BOOK_MAX else ""
         detail = f"{_summary(chosen)}: {numbers}{more}"
-        facts.record_act(db, "dead-letters discard", detail, now=now())
+        facts.record_act(db, "dead-letters discard", detail, now=common.now())
         return given_up
 
-    given_up = change_database(settings, give_up)
-    print_lines([f"discarded {count(given_up, 'dead letter')}"])
+    given_up = common.change_database(settings, give_up)
+    console.print_lines([f"discarded {count(given_up, 'dead letter')}"])
 
 
 def _summary(letters: Sequence[DeadLetter]) -> str:
@@ -280,28 +285,21 @@ def export(
     ids: Ids = (),
     /,
     *,
-    destination: Destination = None,
-    reason: Reason = None,
-    every: All = False,
+    which: Choice = Choice(),
     raw: Annotated[
         bool, Parameter(name="--raw", negative="", help="The webhook body, not a CloudEvent.")
     ] = False,
     config: ConfigFile = None,
 ) -> None:
     """Write dead letters to standard output, one JSON object a line: reason and event."""
-    settings = load_config(config).config
+    settings = common.load_config(config).config
 
     def write(db: Connection) -> None:
-        db.execute("BEGIN")
-        try:
-            chosen = _choose(db, ids, destination=destination, reason=reason, every=every)
-            for line in _export_lines(db, chosen, raw=raw):
-                sys.stdout.buffer.write(line + b"\n")
-        finally:
-            db.execute("ROLLBACK")
-        sys.stdout.buffer.flush()
+        with common.one_moment(db):
+            chosen = _choose(db, ids, which)
+            console.print_bytes(_export_lines(db, chosen, raw=raw))
 
-    read_database(settings, write)
+    common.read_database(settings, write)
 
 
 def _export_lines(db: Connection, letters: Sequence[DeadLetter], *, raw: bool) -> Iterator[bytes]:
@@ -319,6 +317,5 @@ def _lines(
     for letter in letters:
         event = events[letter.position]  # an open letter holds on to its event
         encoded = event.body if raw else cloudevents.encode(event, redactor)
-        yield msgspec.json.encode(
-            {**letter_as_json(letter), "event": msgspec.Raw(one_line(encoded))}
-        )
+        line = msgspec.Raw(one_line(encoded))
+        yield msgspec.json.encode({**letter_as_json(letter), "event": line}) + b"\n"

@@ -6,27 +6,14 @@ service notices them within half a second; they outlive a restart.
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from streamer.cli.common import (
-    ConfigFile,
-    Json,
-    Yes,
-    change_database,
-    confirm,
-    load_config,
-    now,
-    print_json,
-    print_lines,
-    print_table,
-    read_database,
-)
-from streamer.cli.status import service_runs
+from streamer.cli import common, console
+from streamer.cli.common import ConfigFile, Json, Yes
 from streamer.cli.wording import count, moment_text
 from streamer.clock import SystemClock
 from streamer.config.model import Config
@@ -45,14 +32,16 @@ Name = Annotated[str, Parameter(help="The destination's name in the configuratio
 
 def list_destinations(*, config: ConfigFile = None, json: Json = False) -> None:
     """List destinations with their state, as `streamer status` knows it."""
-    settings = load_config(config).config
-    found = read_database(settings, lambda db: stored_status.read(db, now=now())).destinations
+    settings = common.load_config(config).config
+    found = common.read_database(
+        settings, lambda db: stored_status.read(db, now=common.now())
+    ).destinations
     if json:
-        print_json(found)
+        console.print_json(found)
         return
     headings = ("NAME", "KIND", "STATE", "PENDING", "ACCEPTED", "DEAD LETTERS", "NEXT ATTEMPT")
     rows = [_row(name, one) for name, one in found.items()]
-    print_table(headings, rows, "No destinations yet: the service has not started.")
+    console.print_table(headings, rows, "No destinations yet: the service has not started.")
 
 
 def _row(name: str, one: DestinationStatus) -> tuple[object, ...]:
@@ -70,41 +59,33 @@ def _row(name: str, one: DestinationStatus) -> tuple[object, ...]:
 def pause(name: Name, /, *, config: ConfigFile = None) -> None:
     """Stop draining to a destination until it is resumed; events wait in the outbox."""
     _change(config, name, destinations.pause)
-    print_lines([f"{name} is paused; go on with `streamer destination resume {name}`"])
+    console.print_text([f"{name} is paused; go on with `streamer destination resume {name}`"])
 
 
 def resume(name: Name, /, *, config: ConfigFile = None) -> None:
     """Drain again, and try at once what waited or was held."""
     _change(config, name, destinations.resume)
-    print_lines([f"{name} is drained again"])
+    console.print_text([f"{name} is drained again"])
 
 
 def _change(config: ConfigFile, name: str, act: Callable[..., None]) -> None:
     def change(db: Connection) -> None:
         require_known(db, name)
-        act(db, name, now=now())
+        act(db, name, now=common.now())
 
-    change_database(load_config(config).config, change)
+    common.change_database(common.load_config(config).config, change)
 
 
 def require_known(db: Connection, name: str) -> None:
     """Refuse a name that the database does not have, with the one that may have been meant."""
-    require_one_of(name, [known.name for known in destinations.load_all(db)])
-
-
-def require_one_of(name: str, names: Sequence[str]) -> None:
-    """Refuse a name that is none of these, with the one that may have been meant."""
-    if name in names:
-        return
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There is {', '.join(names) or 'none yet'}."
-    raise UsageError(f"there is no destination {name!r}", hint=hint)
+    known = [one.name for one in destinations.load_all(db)]
+    common.require_one_of("destination", name, known)
 
 
 def test(name: Name, /, *, config: ConfigFile = None, json: Json = False) -> None:
     """Test a destination without sending an event; the exit code is 1 when it fails."""
-    settings = load_config(config).config
-    require_one_of(name, sorted(settings.destinations))
+    settings = common.load_config(config).config
+    common.require_one_of("destination", name, sorted(settings.destinations))
     options = settings.destinations[name]
     alarms: list[Finding] = []
 
@@ -113,9 +94,9 @@ def test(name: Name, /, *, config: ConfigFile = None, json: Json = False) -> Non
 
     findings = probe(name, options, raise_alarm) + alarms
     if json:
-        print_json(findings)
+        console.print_json(findings)
     else:
-        print_lines(line for finding in findings for line in describe_finding(finding))
+        console.print_text(line for finding in findings for line in describe_finding(finding))
     failed = sum(not finding.ok for finding in findings)
     if failed:
         raise StreamerError(f"{name}: {count(failed, 'test')} of {len(findings)} failed")
@@ -152,16 +133,16 @@ def describe_finding(finding: Finding) -> list[str]:
 
 def forget(name: Name, /, *, yes: Yes = False, config: ConfigFile = None) -> None:
     """Drop a destination that is no longer configured, with all that waits for it."""
-    settings = load_config(config).config
+    settings = common.load_config(config).config
     if name in settings.destinations:
         raise UsageError(
             f"destination {name!r} is still in the configuration",
             hint="Take it out, reload the service, and forget it then.",
         )
-    loss = read_database(settings, lambda db: _loss(db, name))
-    confirm(f"Forget {name} and let go of {loss}?", yes=yes)
-    change_database(settings, lambda db: _forget(db, settings, name))
-    print_lines([f"forgot {name}: let go of {loss}"])
+    loss = common.read_database(settings, lambda db: _loss(db, name))
+    console.confirm(f"Forget {name} and let go of {loss}?", yes=yes)
+    common.change_database(settings, lambda db: _forget(db, settings, name))
+    console.print_text([f"forgot {name}: let go of {loss}"])
 
 
 def _loss(db: Connection, name: str) -> str:
@@ -178,6 +159,6 @@ def _loss(db: Connection, name: str) -> str:
 def _forget(db: Connection, settings: Config, name: str) -> None:
     # Whether it is configured is written down when the service starts or reloads. While nothing
     # runs, the configuration file itself is the truth.
-    if service_runs(settings.database_path.parent) is False:
+    if common.service_runs(settings.database_path.parent) is False:
         destinations.retire(db, name)
-    destinations.forget(db, name, now=now())
+    destinations.forget(db, name, now=common.now())

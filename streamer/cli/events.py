@@ -5,23 +5,14 @@ A list never shows bodies; ``show`` does, because it was asked to.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
-from streamer.cli.common import (
-    ConfigFile,
-    Json,
-    load_config,
-    moment,
-    print_json,
-    print_lines,
-    print_table,
-    read_database,
-)
+from streamer.cli import common, console
+from streamer.cli.common import ConfigFile, Json, OfSource
 from streamer.cli.wording import count, moment_text, size
 from streamer.core.errors import UsageError
 from streamer.core.event import StoredEvent
@@ -33,7 +24,6 @@ from streamer.store.sqlite import Connection
 from streamer.store.story import Acceptance, DestinationStory, Fate
 
 LIMIT = 50
-LIMIT_MAX = 100_000
 
 Types = Annotated[
     tuple[str, ...],
@@ -47,7 +37,7 @@ Until = Annotated[str | None, Parameter(name="--until", help="Received before.")
 
 def list_events(
     *,
-    source: Annotated[str | None, Parameter(help="Only of this source.")] = None,
+    source: OfSource = None,
     types: Types = (),
     since: Since = None,
     until: Until = None,
@@ -64,39 +54,44 @@ def list_events(
     json: Json = False,
 ) -> None:
     """List events, newest last; the newest, unless --after says where to begin."""
-    if not 1 <= limit <= LIMIT_MAX:
-        raise UsageError(f"--limit is a number from 1 to {LIMIT_MAX}")
+    common.require_limit(limit)
     wanted = Wanted(
         source=source,
         types=types,
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
+        since=common.moment(since, "--since"),
+        until=common.moment(until, "--until"),
         person=person,
         after=after,
     )
-    settings = load_config(config).config
-    found = read_database(settings, lambda db: browse.list_events(db, wanted, limit=limit))
-    if json:
-        print_json([_listed(event) for event in found])
-        return
-    print_table(
-        ("POSITION", "RECEIVED", "SOURCE", "TYPE", "EVENT ID", "SIZE"),
-        [
-            (
-                event.position,
-                rfc3339(event.received_at),
-                event.source,
-                event.type,
-                event.event_id,
-                size(event.body_bytes),
-            )
-            for event in found
-        ],
-        "No events.",
+    settings = common.load_config(config).config
+    found = common.read_database(settings, lambda db: browse.list_events(db, wanted, limit=limit))
+    console.print_found(
+        found,
+        json=json,
+        as_json=_as_listed,
+        headings=("POSITION", "RECEIVED", "SOURCE", "TYPE", "EVENT ID", "SIZE"),
+        row=_row,
+        empty="No event fits." if wanted != Wanted() else _NONE_YET,
     )
 
 
-def _listed(event: Listed) -> dict[str, object]:
+_NONE_YET = (
+    "No events are kept: `streamer send-sample` sends one, `streamer doctor` tells what is wrong."
+)
+
+
+def _row(event: Listed) -> tuple[object, ...]:
+    return (
+        event.position,
+        moment_text(rfc3339(event.received_at)),
+        event.source,
+        event.type,
+        event.event_id,
+        size(event.body_bytes),
+    )
+
+
+def _as_listed(event: Listed) -> dict[str, object]:
     return {
         "position": event.position,
         "source": event.source,
@@ -133,17 +128,16 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one event and what each destination made of it."""
-    settings = load_config(config).config
-    found = read_database(settings, lambda db: _find(db, event, source))
+    settings = common.load_config(config).config
+    found = common.read_database(settings, lambda db: _find(db, event, source))
     if raw:
         if found.event is None:
             raise _only_in_quarantine(found.quarantined)
-        sys.stdout.buffer.write(found.event.body)
-        sys.stdout.buffer.flush()
+        console.print_bytes([found.event.body])
     elif json:
-        print_json(_as_json(found))
+        console.print_json(_as_json(found))
     else:
-        print_lines(_describe(found))
+        _print(found)
 
 
 def _only_in_quarantine(entries: Sequence[Entry]) -> UsageError:
@@ -154,8 +148,7 @@ def _only_in_quarantine(entries: Sequence[Entry]) -> UsageError:
 
 
 def _find(db: Connection, wanted: str, source: str | None) -> _Found:
-    db.execute("BEGIN")  # one moment's state for the event and all that is told of it
-    try:
+    with common.one_moment(db):
         event = _find_event(db, wanted, source)
         event_id = wanted if event is None else event.event_id
         entries = [
@@ -169,8 +162,6 @@ def _find(db: Connection, wanted: str, source: str | None) -> _Found:
                 hint="It may have been pruned, or never received: see `streamer events list`.",
             )
         return _Found(event, [] if event is None else story.tell(db, event), entries)
-    finally:
-        db.execute("ROLLBACK")
 
 
 def _find_event(db: Connection, wanted: str, source: str | None) -> StoredEvent | None:
@@ -256,23 +247,28 @@ def _story_as_json(one: DestinationStory) -> dict[str, object]:
     }
 
 
-def _describe(found: _Found) -> Iterator[str]:
-    event = found.event
-    if event is not None:
-        yield f"Position   {event.position}"
-        yield f"Event id   {event.event_id}"
-        yield f"Source     {event.source}"
-        yield f"Type       {event.type_name}"
-        yield f"Occurred   {moment_text(seconds_text(event.occurred_at))}"
-        yield f"Received   {moment_text(rfc3339(event.received_at))}"
-        yield ""
-        yield from pretty(event.body)
-        yield ""
+def _print(found: _Found) -> None:
+    if found.event is not None:
+        console.print_text(_describe(found.event))
+        console.print_lines(["", *pretty(found.event.body), ""])
+    console.print_text(_tell(found))
+
+
+def _describe(event: StoredEvent) -> Iterator[str]:
+    yield f"Position   {event.position}"
+    yield f"Event id   {event.event_id}"
+    yield f"Source     {event.source}"
+    yield f"Type       {event.type_name}"
+    yield f"Occurred   {moment_text(seconds_text(event.occurred_at))}"
+    yield f"Received   {moment_text(rfc3339(event.received_at))}"
+
+
+def _tell(found: _Found) -> Iterator[str]:
     for one in found.told:
         for number, line in enumerate(tell_story(one)):
             yield f"  {line}" if number else f"{one.destination}: {line}"
     for entry in found.quarantined:
-        place = "only in quarantine" if event is None else "also in quarantine"
+        place = "only in quarantine" if found.event is None else "also in quarantine"
         yield (
             f"{place}: entry {entry.id}, {entry.reason} ({entry.detail}), received "
             f"{moment_text(rfc3339(entry.received_at))}"
@@ -294,7 +290,8 @@ def tell_story(one: DestinationStory) -> Iterator[str]:
     """Tell one destination's story: the outcome in the first line, what led to it below."""
     letter = one.letter
     if one.fate is Fate.PENDING:
-        yield f"pending, {count(one.events_before, 'event')} before it ({one.state})"
+        before = f"{count(one.events_before, 'event')} before it" if one.events_before else "next"
+        yield f"pending, {before} ({one.state})"
         if one.attempt:
             next_at = moment_text(rfc3339(one.next_attempt_at))
             yield f"{count(one.attempt, 'attempt')} so far, next {next_at}"
@@ -315,7 +312,8 @@ def tell_story(one: DestinationStory) -> Iterator[str]:
     for accepted in one.acceptances:
         yield _tell_acceptance(accepted)
     for replay in one.replays:
-        yield f"replay {replay} will send it"
+        again = " again" if one.acceptances else ""
+        yield f"replay {replay} will send it{again}"
 
 
 def _letter_words(fate: Fate) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+from streamer.cli import common, console
 from streamer.cli.calls import Place, place_of_url
-from streamer.cli.common import print_json, print_lines
 from streamer.cli.inspection import Inspection, inspect
 from streamer.cli.looks import (
     configured,
@@ -25,6 +25,7 @@ from streamer.cli.looks import (
     units,
 )
 from streamer.cli.looks.finding import Finding, guarded
+from streamer.cli.wording import count
 from streamer.config.model import Config
 from streamer.config.secrets import resolve
 from streamer.core.errors import UsageError
@@ -35,7 +36,9 @@ def run(
 ) -> None:
     """Look at everything, tell it, and exit with 1 if anything failed."""
     if send_test and url is None:
-        raise UsageError("--send-test sends to --url, which is missing")
+        raise UsageError(
+            "--send-test sends to --url, which is missing", hint="Say --url https://YOUR-HOST too."
+        )
     found = inspect(config)
     findings = configured.configuration(found)
     if found.loaded is not None:
@@ -45,11 +48,11 @@ def run(
     if url is not None:
         findings += _look_from_outside(url, source, found, send_test=send_test)
     if json:
-        print_json({"ok": not _failures(findings), "findings": findings})
+        console.print_json({"ok": not _failures(findings), "findings": findings})
     else:
-        print_lines(_written(findings))
+        console.print_text(_written(findings))
         if url is None:
-            print_lines(["Not looked at: the public URL. Say --url https://YOUR-HOST."])
+            console.print_text(["Not looked at: the public URL. Say --url https://YOUR-HOST."])
     if _failures(findings):
         sys.exit(1)
 
@@ -104,13 +107,16 @@ def _look_from_outside(
 
 
 def _known(config: Config) -> public.Known:
-    running = service.is_running(config.database_path.parent)
+    running = common.service_runs(config.database_path.parent)
     return public.Known(instance=_instance(config), running=running)
 
 
 def _send_test(place: Place, source: str, config: Config) -> list[Finding]:
     if source not in config.sources:
-        raise UsageError(f"there is no source {source!r} whose key could sign")
+        raise UsageError(
+            f"there is no source {source!r} whose key could sign",
+            hint=f"Say --source: {', '.join(config.sources)}.",
+        )
     return public.send_test(place, resolve(config.sources[source].signing_keys[0], os.environ))
 
 
@@ -127,4 +133,4 @@ def _written(findings: list[Finding]) -> list[str]:
         if finding.hint:
             lines.append(f"        {finding.hint}")
     counts = [sum(finding.state == state for finding in findings) for state in marks]
-    return [*lines, "", f"{counts[2]} failed, {counts[1]} warnings, {counts[0]} ok"]
+    return [*lines, "", f"{counts[2]} failed, {count(counts[1], 'warning')}, {counts[0]} ok"]

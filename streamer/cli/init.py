@@ -12,7 +12,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from streamer.cli.common import Json, print_json, print_lines
+from streamer.cli import console
+from streamer.cli.common import Json
 from streamer.config.generated import SIGNING_KEY_FILE
 from streamer.config.template import render
 from streamer.core.errors import StreamerError, UsageError
@@ -34,9 +35,9 @@ def init(*, directory: Directory = Path(), force: Force = False, json: Json = Fa
     path, data_dir = directory / FILE_NAME, directory / DATA_DIRECTORY
     _write(path, render(data_dir), replace=force)
     if json:
-        print_json({"path": str(path), "data_dir": str(data_dir)})
+        console.print_json({"path": str(path), "data_dir": str(data_dir)})
     else:
-        print_lines([f"Wrote {path}", *_next_steps(path, data_dir)])
+        console.print_lines([f"Wrote {path}", *_next_steps(path, data_dir)])
 
 
 def _next_steps(path: Path, data_dir: Path) -> list[str]:

@@ -9,29 +9,20 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from streamer.cli.common import (
-    ConfigFile,
-    Json,
-    Yes,
-    change_database,
-    confirm,
-    load_config,
-    now,
-    print_json,
-    print_lines,
-    print_table,
-    read_database,
-)
+from streamer.cli import common, console
+from streamer.cli.choosing import Kind
+from streamer.cli.common import ConfigFile, Json, OfSource, Yes
 from streamer.cli.events import entry_as_json
 from streamer.cli.wording import count, moment_text, size
 from streamer.config.model import Config
-from streamer.core.errors import StreamerError, UsageError
+from streamer.core.errors import StreamerError
 from streamer.core.times import rfc3339
 from streamer.store import facts, quarantine
 from streamer.store.quarantine import Entry
@@ -45,29 +36,48 @@ _HEX_COLUMNS = 16
 _LEFT = (Became.EVENT, Became.DUPLICATE)
 
 Ids = Annotated[tuple[int, ...], Parameter(help="Numbers of entries.")]
-All = Annotated[bool, Parameter(name="--all", negative="", help="All that fit the filters.")]
-Source = Annotated[str | None, Parameter(help="Only of this source.")]
-Reason = Annotated[str | None, Parameter(help="Only with this reason, such as not_json.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which entries are meant, as options."""
+
+    source: OfSource = None
+    reason: Annotated[str | None, Parameter(help="Only with this reason, such as not_json.")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Choice(Filter):
+    """Those that fit a filter, instead of single ones."""
+
+    every: Annotated[
+        bool, Parameter(name="--all", negative="", help="All that fit the filters.")
+    ] = False
 
 
 def list_entries(
     *,
-    source: Source = None,
-    reason: Reason = None,
+    which: Filter = Filter(),
     limit: Annotated[int, Parameter(help="At most the newest so many.")] = 200,
     config: ConfigFile = None,
     json: Json = False,
 ) -> None:
     """List what is in quarantine, newest last."""
-    found = read_database(
-        load_config(config).config,
-        lambda db: quarantine.list_entries(db, source=source, reason=reason, limit=limit),
+    common.require_limit(limit)
+    found = common.read_database(
+        common.load_config(config).config,
+        lambda db: quarantine.list_entries(db, **asdict(which), limit=limit),
     )
-    if json:
-        print_json([entry_as_json(entry) for entry in found])
-        return
-    headings = ("ID", "SOURCE", "REASON", "LAST RECEIVED", "TIMES", "SIZE", "DETAIL")
-    print_table(headings, [_row(entry) for entry in found], "The quarantine is empty.")
+    console.print_found(
+        found,
+        json=json,
+        as_json=entry_as_json,
+        headings=("ID", "SOURCE", "REASON", "LAST RECEIVED", "TIMES", "SIZE", "DETAIL"),
+        row=_row,
+        empty="The quarantine is empty." if which == Filter() else "No entry fits.",
+    )
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
@@ -95,27 +105,27 @@ def show(
     """Show one entry and the beginning of its bytes."""
 
     def find(db: Connection) -> tuple[Entry, bytes]:
-        return _load(db, entry), quarantine.read_body(db, entry)
+        return ENTRIES.one(db, entry), quarantine.read_body(db, entry)
 
-    found, body = read_database(load_config(config).config, find)
+    found, body = common.read_database(common.load_config(config).config, find)
     if output is not None:
         _write(output, body)
     if json:
-        preview = body[:PREVIEW_BYTES].decode("utf-8", "backslashreplace")
-        print_json({**entry_as_json(found), "beginning": preview})
+        beginning = body[:PREVIEW_BYTES].decode("utf-8", "backslashreplace")
+        console.print_json({**entry_as_json(found), "beginning": beginning})
     elif output is not None:
-        print_lines([f"wrote {size(len(body))} to {output}"])
+        console.print_lines([f"wrote {size(len(body))} to {output}"])
     else:
-        print_lines(_describe(found, body))
+        _print(found, body)
 
 
-def _load(db: Connection, entry_id: int) -> Entry:
-    found = quarantine.load(db, entry_id)
-    if found is None:
-        raise UsageError(
-            f"there is no entry {entry_id} in quarantine", hint="See `streamer quarantine list`."
-        )
-    return found
+def _print(entry: Entry, body: bytes) -> None:
+    console.print_text(_describe(entry))
+    console.print_lines(["", *preview(body)])
+    if len(body) > PREVIEW_BYTES:
+        rest = size(len(body) - PREVIEW_BYTES)
+        more = f"`streamer quarantine show {entry.id} --output FILE`"
+        console.print_text([f"… and {rest} more: {more}"])
 
 
 def _write(output: Path, body: bytes) -> None:
@@ -130,7 +140,7 @@ def _write(output: Path, body: bytes) -> None:
         ) from error
 
 
-def _describe(entry: Entry, body: bytes) -> Iterator[str]:
+def _describe(entry: Entry) -> Iterator[str]:
     yield f"Entry       {entry.id} of {entry.source}"
     yield f"Reason      {entry.reason}: {entry.detail}"
     if entry.event_id is not None:
@@ -141,11 +151,6 @@ def _describe(entry: Entry, body: bytes) -> Iterator[str]:
     yield f"Size        {size(entry.body_bytes)}{kept}"
     if entry.content_encoding is not None:
         yield f"Encoding    {entry.content_encoding}"
-    yield ""
-    yield from preview(body)
-    if len(body) > PREVIEW_BYTES:
-        rest = size(len(body) - PREVIEW_BYTES)
-        yield f"… and {rest} more: `streamer quarantine show {entry.id} --output FILE`"
 
 
 def preview(body: bytes) -> Iterator[str]:
@@ -171,43 +176,37 @@ def retry(
     ids: Ids = (),
     /,
     *,
-    source: Source = None,
-    reason: Reason = None,
-    every: All = False,
+    which: Choice = Choice(),
     config: ConfigFile = None,
     json: Json = False,
 ) -> None:
     """Read entries again, with the present program; what is an event now joins the outbox."""
-    settings = load_config(config).config
-    chosen = read_database(
-        settings, lambda db: _choose(db, ids, source=source, reason=reason, every=every)
-    )
+    settings = common.load_config(config).config
+    chosen = common.read_database(settings, lambda db: ENTRIES.choose(db, ids, which))
     results: list[Reread] = []
     for start in range(0, len(chosen), ENTRIES_AT_ONCE):
         ids_at_once = [entry.id for entry in chosen[start : start + ENTRIES_AT_ONCE]]
-        results += change_database(settings, partial(_reread, ids_at_once, settings))
+        results += common.change_database(settings, partial(_reread, ids_at_once, settings))
     if json:
-        print_json([_result_as_json(result) for result in results])
+        console.print_json([_result_as_json(result) for result in results])
     else:
-        print_lines(_tell(result) for result in results)
+        console.print_lines(_tell(result) for result in results)
     if not any(result.became in _LEFT for result in results):
         raise StreamerError("nothing left the quarantine", hint="Each entry above says why.")
 
 
-def _choose(
-    db: Connection, ids: Sequence[int], *, source: str | None, reason: str | None, every: bool
-) -> list[Entry]:
-    """Find the entries that are meant; raises `UsageError` unless it is clear which."""
-    if every == bool(ids):
-        raise UsageError("say which entries: their numbers, or --all", hint="Not both.")
-    if ids:
-        if source is not None or reason is not None:
-            raise UsageError("--source and --reason go with --all, not with numbers")
-        return [_load(db, entry_id) for entry_id in dict.fromkeys(ids)]
-    chosen = quarantine.list_entries(db, source=source, reason=reason)
-    if not chosen:
-        raise UsageError("no entry fits", hint="See `streamer quarantine list`.")
-    return chosen
+def _find(db: Connection, which: Choice) -> list[Entry]:
+    return quarantine.list_entries(db, source=which.source, reason=which.reason)
+
+
+ENTRIES = Kind(
+    name="entry",
+    plural="entries",
+    place=" in quarantine",
+    list_command="streamer quarantine list",
+    load=quarantine.load,
+    find=_find,
+)
 
 
 def _reread(ids: Sequence[int], settings: Config, db: Connection) -> list[Reread]:
@@ -218,7 +217,7 @@ def _reread(ids: Sequence[int], settings: Config, db: Connection) -> list[Reread
     ]
     left = [str(result.entry_id) for result in results if result.became in _LEFT]
     if left:
-        facts.record_act(db, "quarantine retry", " ".join(left), now=now())
+        facts.record_act(db, "quarantine retry", " ".join(left), now=common.now())
     return results
 
 
@@ -243,25 +242,21 @@ def discard(
     ids: Ids = (),
     /,
     *,
-    source: Source = None,
-    reason: Reason = None,
-    every: All = False,
+    which: Choice = Choice(),
     yes: Yes = False,
     config: ConfigFile = None,
 ) -> None:
     """Delete entries for good."""
-    settings = load_config(config).config
-    chosen = read_database(
-        settings, lambda db: _choose(db, ids, source=source, reason=reason, every=every)
-    )
+    settings = common.load_config(config).config
+    chosen = common.read_database(settings, lambda db: ENTRIES.choose(db, ids, which))
     entries = count(len(chosen), "entry", "entries")
-    confirm(f"Delete {entries} of the quarantine for good?", yes=yes)
+    console.confirm(f"Delete {entries} of the quarantine for good?", yes=yes)
 
     def delete(db: Connection) -> int:
         deleted = sum(quarantine.discard(db, entry.id) for entry in chosen)
         detail = f"{deleted}, from {chosen[0].id} to {chosen[-1].id}"
-        facts.record_act(db, "quarantine discard", detail, now=now())
+        facts.record_act(db, "quarantine discard", detail, now=common.now())
         return deleted
 
-    deleted = change_database(settings, delete)
-    print_lines([f"deleted {count(deleted, 'entry', 'entries')}"])
+    deleted = common.change_database(settings, delete)
+    console.print_lines([f"deleted {count(deleted, 'entry', 'entries')}"])

@@ -8,33 +8,17 @@ number is shown and asked about first.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
-from streamer.cli.common import (
-    ConfigFile,
-    Json,
-    Yes,
-    change_database,
-    confirm,
-    load_config,
-    moment,
-    now,
-    print_json,
-    print_lines,
-    print_table,
-    printable,
-    read_database,
-)
+from streamer.cli import common, console
+from streamer.cli.common import ConfigFile, Json, Yes
 from streamer.cli.dead_letters import require_configured
 from streamer.cli.destination import require_known
 from streamer.cli.events import Since, Types, Until
 from streamer.cli.replay_plan import Asked, Plan, Rewind, make_plan, make_rewind, rewind
-from streamer.cli.status import service_runs
 from streamer.cli.watch import trouble_of, watch_replay
 from streamer.cli.wording import count, moment_text
 from streamer.config.model import Config
@@ -76,26 +60,21 @@ def start(
     json: Json = False,
 ) -> None:
     """Start a replay, or rewind the live cursor."""
-    settings = load_config(config).config
+    settings = common.load_config(config).config
     asked = Asked(
         from_position=from_position,
         to_position=to_position,
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
+        since=common.moment(since, "--since"),
+        until=common.moment(until, "--until"),
         events=events,
         types=types,
         every=every,
     )
-    _warn([odd for pattern in types if (odd := validate_pattern(pattern)) is not None])
+    console.say([odd for pattern in types if (odd := validate_pattern(pattern)) is not None])
     if rewind_cursor:
         _rewind(settings, destination, asked, dry_run=dry_run, yes=yes, json=json)
     else:
         _replay(settings, destination, asked, dry_run=dry_run, yes=yes, json=json, watch=watch)
-
-
-def _warn(notes: Iterable[str]) -> None:
-    """Tell a person; standard output is for the result."""
-    sys.stderr.write("".join(f"note: {printable(note)}\n" for note in notes))
 
 
 def _replay(
@@ -108,8 +87,8 @@ def _replay(
     json: bool,
     watch: bool,
 ) -> None:
-    plan = read_database(settings, lambda db: _plan(db, settings, name, asked))
-    _warn(plan.notes)
+    plan = common.read_database(settings, lambda db: _plan(db, settings, name, asked))
+    console.say(plan.notes)
     if dry_run:
         _print_counts(plan.by_type, json=json)
         return
@@ -119,33 +98,33 @@ def _replay(
             hint="No event in the outbox fits what was asked for and the destination's filter.",
         )
     events = count(plan.events, "event")
-    confirm(f"Send {events} to {name} again? It may have accepted them before.", yes=yes)
-    replay_id = change_database(
-        settings, lambda db: replays.start(db, plan.request, events=plan.events, now=now())
+    console.confirm(f"Send {events} to {name} again? It may have accepted them before.", yes=yes)
+    replay_id = common.change_database(
+        settings, lambda db: replays.start(db, plan.request, events=plan.events, now=common.now())
     )
     try:
         if json:
-            print_json({"replay": replay_id, "destination": name, "events": plan.events})
+            console.print_json({"replay": replay_id, "destination": name, "events": plan.events})
         else:
-            print_lines([f"replay {replay_id} sends {events} to {name}"])
-        sys.stdout.flush()
+            console.print_lines([f"replay {replay_id} sends {events} to {name}"])
+        console.flush()
         _follow(settings, replay_id, watch=watch, json=json)
     except KeyboardInterrupt:
-        _warn([f"the replay goes on; call it off with `streamer replay cancel {replay_id}`"])
+        console.say([f"the replay goes on; call it off with `streamer replay cancel {replay_id}`"])
         raise
 
 
 def _follow(settings: Config, replay_id: int, *, watch: bool, json: bool) -> None:
     """Stay until a replay is over, if that is wanted and it can be expected to end."""
-    if service_runs(settings.database_path.parent) is False:
-        _warn(["the service is stopped: the replay begins when it starts"])
+    if common.service_runs(settings.database_path.parent) is False:
+        console.say(["the service is stopped: the replay begins when it starts"])
     elif watch:
         replay = watch_replay(settings, replay_id)
         letters = count(replay.buried, "dead letter")
         end = f"replay {replay_id} is {replay.state}: {replay.accepted:,} accepted, {letters}"
-        _warn([end]) if json else print_lines([end])
+        console.say([end]) if json else console.print_lines([end])
     else:
-        _warn(["watch it with `streamer replay list`"])
+        console.say(["watch it with `streamer replay list`"])
 
 
 def _plan(db: Connection, settings: Config, name: str, asked: Asked) -> Plan:
@@ -156,21 +135,21 @@ def _plan(db: Connection, settings: Config, name: str, asked: Asked) -> Plan:
 
 def _print_counts(by_type: dict[str, int], *, json: bool) -> None:
     if json:
-        print_json({"events": sum(by_type.values()), "by_type": by_type})
+        console.print_json({"events": sum(by_type.values()), "by_type": by_type})
         return
     lines = [f"{events:>12,}  {name}" for name, events in by_type.items()]
-    print_lines([*lines, f"{sum(by_type.values()):>12,}  in all"])
+    console.print_lines([*lines, f"{sum(by_type.values()):>12,}  in all"])
 
 
 def _rewind(
     settings: Config, name: str, asked: Asked, *, dry_run: bool, yes: bool, json: bool
 ) -> None:
-    planned = read_database(settings, lambda db: _plan_rewind(db, name, asked))
+    planned = common.read_database(settings, lambda db: _plan_rewind(db, name, asked))
     if dry_run:
         _print_counts(planned.by_type, json=json)
         return
     events = count(planned.events, "event")
-    confirm(
+    console.confirm(
         f"Move the cursor of {name} back from {planned.before} to {planned.position}? {events} that"
         " it has settled are sent again, and newer ones wait behind them.",
         yes=yes,
@@ -178,12 +157,12 @@ def _rewind(
 
     def move(db: Connection) -> Rewind:
         moved = make_rewind(db, name, asked)  # the cursor has gone on while the operator read
-        rewind(db, moved, now=now())
+        rewind(db, moved, now=common.now())
         return moved
 
-    moved = change_database(settings, move)
+    moved = common.change_database(settings, move)
     if json:
-        print_json(
+        console.print_json(
             {
                 "destination": name,
                 "cursor": moved.position,
@@ -192,7 +171,7 @@ def _rewind(
             }
         )
     else:
-        print_lines([f"the cursor of {name} stands at {moved.position} again"])
+        console.print_lines([f"the cursor of {name} stands at {moved.position} again"])
 
 
 def _plan_rewind(db: Connection, name: str, asked: Asked) -> Rewind:
@@ -209,32 +188,47 @@ def list_replays(
     json: Json = False,
 ) -> None:
     """List replays and their progress, newest last."""
-    found = read_database(
-        load_config(config).config,
+    found = common.read_database(
+        common.load_config(config).config,
         lambda db: [
-            (replay, trouble_of(db, replay))
+            Told(replay, trouble_of(db, replay))
             for replay in replays.list_replays(db, running_only=running)
         ],
     )
-    if json:
-        print_json([_as_json(replay, trouble) for replay, trouble in found])
-        return
-    print_table(
-        ("ID", "DESTINATION", "STATE", "PROGRESS", "DEAD LETTERS", "STARTED", "WHAT", "TROUBLE"),
-        [
-            (
-                replay.id,
-                replay.destination,
-                replay.state,
-                _progress(replay),
-                replay.buried,
-                moment_text(rfc3339(replay.created_at)),
-                _what(replay),
-                trouble,
-            )
-            for replay, trouble in found
-        ],
-        "No replays.",
+    none = "No replay is running." if running else "No replays yet."
+    console.print_found(
+        found,
+        json=json,
+        as_json=_as_json,
+        headings=_HEADINGS,
+        row=_row,
+        empty=f"{none} `streamer replay start` begins one.",
+    )
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A replay, and what it waits for."""
+
+    replay: Replay
+    trouble: str
+
+
+_HEADINGS = (
+    "ID", "DESTINATION", "STATE", "PROGRESS", "DEAD LETTERS", "STARTED", "WHAT", "TROUBLE",
+)  # fmt: skip
+
+
+def _row(told: Told) -> tuple[object, ...]:
+    replay = told.replay
+    return (
+        replay.id,
+        replay.destination,
+        replay.state,
+        _progress(replay),
+        replay.buried,
+        moment_text(rfc3339(replay.created_at)),
+        _what(replay),
+        told.trouble,
     )
 
 
@@ -251,14 +245,15 @@ def _what(replay: Replay) -> str:
     return "dead letters" if replay.kind == "dead_letters" else "single events"
 
 
-def _as_json(replay: Replay, trouble: str) -> dict[str, object]:
+def _as_json(told: Told) -> dict[str, object]:
+    replay = told.replay
     return {
         **msgspec.structs.asdict(replay),
         "since": rfc3339(replay.since),
         "until": rfc3339(replay.until),
         "created_at": rfc3339(replay.created_at),
         "finished_at": rfc3339(replay.finished_at),
-        "trouble": trouble,
+        "trouble": told.trouble,
     }
 
 
@@ -274,9 +269,12 @@ def cancel(
         found = replays.load(db, replay)
         if found is None:
             raise UsageError(f"there is no replay {replay}", hint="See `streamer replay list`.")
-        if not replays.cancel(db, found, now=now()):
-            raise UsageError(f"replay {replay} is over already: {found.state}")
+        if not replays.cancel(db, found, now=common.now()):
+            raise UsageError(
+                f"replay {replay} is over already: {found.state}",
+                hint="See `streamer replay list`.",
+            )
         return found
 
-    found = change_database(load_config(config).config, call_off)
-    print_lines([f"replay {replay} is cancelled after {_progress(found)}"])
+    found = common.change_database(common.load_config(config).config, call_off)
+    console.print_lines([f"replay {replay} is cancelled after {_progress(found)}"])

@@ -37,7 +37,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         if self.events and (bounded or self.types):
             raise UsageError("--event goes with no bounds and no --type", hint=_WHICH)
         if any(at is not None and at < 1 for at in (self.from_position, self.to_position)):
-            raise UsageError("positions begin at 1")
+            raise UsageError("positions begin at 1", hint="See `streamer events list`.")
         if None not in bounds[:2] and (self.from_position or 0) > (self.to_position or 0):
             raise UsageError("--from lies behind --to", hint="Then there is nothing in between.")
 
@@ -157,14 +157,19 @@ def make_rewind(db: Connection, name: str, asked: Asked) -> Rewind:
 def _rewind_to(db: Connection, asked: Asked) -> int:
     first = outbox.first_position(db)
     if first is None:
-        raise UsageError("the outbox is empty")
+        raise UsageError("the outbox is empty", hint="There is nothing that could be sent again.")
     if asked.from_position is not None and asked.from_position < first:
-        raise UsageError(f"the oldest event that is left has position {first}")
+        raise UsageError(
+            f"the oldest event that is left has position {first}",
+            hint="What came before it has been pruned; say --all for everything that is left.",
+        )
     begin = asked.from_position or first
     if asked.since is not None:
         since = outbox.first_since(db, asked.since)
         if since is None:
-            raise UsageError("nothing was received since then")
+            raise UsageError(
+                "nothing was received since then", hint="See `streamer events list` for the newest."
+            )
         begin = max(begin, since)
     return begin - 1
 

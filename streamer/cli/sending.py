@@ -17,8 +17,8 @@ from pathlib import Path
 
 import msgspec
 
+from streamer.cli import common, console
 from streamer.cli.calls import WEBHOOKS, Caller, CallFailed, Place, place_of_bind, place_of_url
-from streamer.cli.common import load_config, print_json, print_lines, print_table
 from streamer.config.model import Config
 from streamer.config.secrets import CREDENTIALS_DIRECTORY, resolve
 from streamer.core import samples
@@ -95,10 +95,10 @@ def run(
 ) -> None:
     """Send what is wanted and tell what became of it; exit with 1 if not all was as expected."""
     types = wanted.types()
-    settings = load_config(config).config
+    settings = common.load_config(config).config
     chosen = _choose_source(settings, source)
-    key = b"not the key" if wanted.bad_signature else _signing_key(settings, chosen)
     place = _place(settings, url, chosen)
+    key = b"not the key" if wanted.bad_signature else _signing_key(settings, chosen)
     expected = frozenset({401, 503} if wanted.bad_signature else {200})
     shown = _shown(wanted.samples(types), wanted.total(types), json)
     begun = time.monotonic()
@@ -106,7 +106,7 @@ def run(
         sent = [_send(caller, sample, key, expected) for sample in shown]
     seconds = time.monotonic() - begun
     if json:
-        print_json(_for_programs(place, sent))
+        console.print_json(_for_programs(place, sent))
     else:
         _print(place, sent, seconds=seconds, bad_signature=wanted.bad_signature)
     if not all(one.ok for one in sent):
@@ -119,8 +119,7 @@ def _choose_source(config: Config, source: str | None) -> str:
         return next(iter(config.sources))
     if source is None:
         raise UsageError("it is not clear whose key to sign with", hint=f"Say --source: {known}.")
-    if source not in config.sources:
-        raise UsageError(f"there is no source {source!r}", hint=f"The configuration has: {known}.")
+    common.require_one_of("source", source, list(config.sources))
     return source
 
 
@@ -243,8 +242,8 @@ def _for_programs(place: Place, sent: list[Sent]) -> dict[str, object]:
 def _print(place: Place, sent: list[Sent], *, seconds: float, bad_signature: bool) -> None:
     shown = sent if len(sent) <= ROWS_MAX else [one for one in sent if not one.ok][:ROWS_MAX]
     if shown:
-        print_table(
-            ("event id", "type", "status", "ms", "reason"),
+        console.print_table(
+            ("EVENT ID", "TYPE", "STATUS", "MS", "REASON"),
             [
                 (one.event_id, one.type, one.status or "none", one.milliseconds, one.reason)
                 for one in shown
@@ -253,7 +252,7 @@ def _print(place: Place, sent: list[Sent], *, seconds: float, bad_signature: boo
         )
     times = sorted(one.milliseconds for one in sent)
     tally = Counter(one.status or "not at all" for one in sent)
-    print_lines(
+    console.print_text(
         [
             f"{place.url}: "
             + ", ".join(f"{number} answered {status}" for status, number in tally.items())
@@ -262,4 +261,4 @@ def _print(place: Place, sent: list[Sent], *, seconds: float, bad_signature: boo
         ]
     )
     if bad_signature and all(one.ok for one in sent):
-        print_lines(["The wrong signature has raised the alarm STR-101, as it should."])
+        console.print_text(["The wrong signature has raised the alarm STR-101, as it should."])

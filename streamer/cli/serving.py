@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import structlog
 
 from streamer.app import systemd
+from streamer.app.ending import tell_failure
 from streamer.app.prepare import make_data_directory, prepare_database
 from streamer.app.reload import Reloader
 from streamer.app.service import Listening, Service, open_reader_for
+from streamer.app.telling import say_started
 from streamer.cli.common import load_config
 from streamer.clock import SystemClock
-from streamer.config.generated import ensure_generated_key
+from streamer.config.generated import SIGNING_KEY_FILE, ensure_generated_key
 from streamer.config.load import Loaded
 from streamer.config.secrets import Secrets, resolve_all
 from streamer.core.errors import StreamerError
@@ -23,17 +26,37 @@ from streamer.core.limits import START_SECONDS_MAX
 from streamer.observe import log
 from streamer.store import lockfile
 
+_log = structlog.get_logger("streamer.service")
+
 
 def run(config: Path | None) -> None:
-    """Run the service of a configuration file until a signal stops it."""
+    """Run the service of a configuration file until a signal stops it.
+
+    Exits with 1, after one line in the log, when something failed that is not
+    for whoever configures it to mend.
+    """
     os.umask(0o077)
     loaded = load_config(config)
-    settings = loaded.config
     log.set_up(
-        level=settings.log.level,
-        form=settings.log.format,
-        under_journal="JOURNAL_STREAM" in os.environ,
+        level=loaded.config.log.level,
+        form=loaded.config.log.format,
+        under_journal=_under_journal(),
     )
+    try:
+        went_well = _serve(config, loaded)
+    except Exception as error:  # a traceback would go past the log, and may quote a body
+        cause = log.culprit(error)
+        if isinstance(cause, StreamerError):
+            raise cause from error
+        tell_failure("starting or stopping", error)
+        went_well = False
+    if not went_well:
+        sys.exit(1)
+
+
+def _serve(config: Path | None, loaded: Loaded) -> bool:
+    """Make ready what has to be there before anything listens, then run the event loop."""
+    settings = loaded.config
     make_data_directory(settings.database_path.parent)
     new_key = _first_key(loaded)
     secrets = resolve_all(settings, os.environ)
@@ -53,9 +76,7 @@ def run(config: Path | None) -> None:
                 reloader=Reloader(config, Path.cwd(), clock),
                 new_key=new_key,
             )
-            anyio.run(service, backend_options={"use_uvloop": _has_uvloop()})
-        except* StreamerError as group:
-            raise _first(group) from group
+            return anyio.run(service, backend_options={"use_uvloop": _has_uvloop()})
         finally:
             listening.close()
 
@@ -68,7 +89,7 @@ async def _run(
     standing: list[tuple[str, str]],
     reloader: Reloader,
     new_key: str | None,
-) -> None:
+) -> bool:
     reader = await open_reader_for(loaded.config)
     try:
         service = Service(
@@ -79,7 +100,7 @@ async def _run(
             standing_alarms=standing,
             reloader=reloader,
         )
-        await service.run(listening, lambda: _announce(loaded, listening, new_key))
+        return await service.run(listening, lambda: _announce(loaded, listening, new_key))
     finally:
         await reader.aclose()
 
@@ -93,21 +114,50 @@ def _first_key(loaded: Loaded) -> str | None:
 
 
 def _announce(loaded: Loaded, listening: Listening, new_key: str | None) -> None:
-    """Tell a person at a terminal where to go from here."""
-    lines = []
-    for name in loaded.config.sources:
-        lines.append(f"Webhook URL     {listening.ingest_url}/webhooks/{name}")
+    """Say that everything is up: to the log, and to a person if one looks."""
+    say_started(
+        loaded.config,
+        loaded.path,
+        ingest=listening.ingest_urls,
+        admin=listening.admin_url,
+    )
+    if _a_person_looks(loaded):
+        sys.stderr.write("".join(f"{line}\n" for line in _banner(loaded, listening, new_key)))
+        sys.stderr.flush()
+    elif new_key is not None:  # a log is no place for a key
+        _log.warning("key.made", file=str(loaded.config.database_path.parent / SIGNING_KEY_FILE))
+
+
+def _a_person_looks(loaded: Loaded) -> bool:
+    """Tell whether lines for people have a place in what is written to standard error.
+
+    They do where the log is text. The built-in default is somebody's first
+    try, whose key is shown once, so it tells even a pipe, unless that is the
+    journal or JSON was asked for.
+    """
+    form = loaded.config.log.format
+    first_try = loaded.origin == "default" and form == "auto" and not _under_journal()
+    return first_try or log.is_for_people(form, sys.stderr)
+
+
+def _under_journal() -> bool:
+    return systemd.is_journal(sys.stderr.fileno())
+
+
+def _banner(loaded: Loaded, listening: Listening, new_key: str | None) -> list[str]:
+    """Tell a person where to go from here."""
+    ingest_url = listening.ingest_urls[0]
+    lines = [f"Webhook URL     {ingest_url}/webhooks/{name}" for name in loaded.config.sources]
     if new_key is not None:
         lines.append(f"Signing key     {new_key}   (made up; shown this once)")
     for name, options in loaded.config.destinations.items():
         lines.append(f"Destination     {name}: {options.place}")
-    lines += [
+    return [
+        *lines,
         f"Metrics         {listening.admin_url}/metrics",
         "Try it          streamer send-sample email.delivered",
         "Look at it      streamer status",
     ]
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
-    sys.stderr.flush()
 
 
 def _has_uvloop() -> bool:
@@ -116,9 +166,3 @@ def _has_uvloop() -> bool:
     except ImportError:
         return False
     return True
-
-
-def _first(group: BaseExceptionGroup[StreamerError]) -> StreamerError:
-    """Find the error that ended the service inside the groups it came wrapped in."""
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

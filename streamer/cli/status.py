@@ -7,17 +7,14 @@ library, so that it answers at once on a machine in trouble.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from streamer.cli.common import ConfigFile, Json, load_config, now, print_json, print_lines
-from streamer.cli.common import read_database as read
+from streamer.cli import common, console
+from streamer.cli.common import ConfigFile, Json
 from streamer.cli.wording import count, duration, moment_text, size
-from streamer.core.errors import StoreError
 from streamer.core.times import rfc3339
-from streamer.store import lockfile
 from streamer.store import status as stored_status
 from streamer.store.alarms import RaisedAlarm
 from streamer.store.status import DestinationStatus, SourceStatus, Status
@@ -29,21 +26,13 @@ _INDENT = "  "
 
 def status(*, config: ConfigFile = None, json: Json = False) -> None:
     """Show how far each destination is, and what is wrong."""
-    settings = load_config(config).config
-    found = read(settings, lambda db: stored_status.read(db, now=now()))
-    running = service_runs(settings.database_path.parent)
+    settings = common.load_config(config).config
+    found = common.read_database(settings, lambda db: stored_status.read(db, now=common.now()))
+    running = common.service_runs(settings.database_path.parent)
     if json:
-        print_json({**msgspec.to_builtins(found), "service_running": running})
+        console.print_json({**msgspec.to_builtins(found), "service_running": running})
     else:
-        print_lines(describe(found, running=running))
-
-
-def service_runs(data_dir: Path) -> bool | None:
-    """Tell whether a service holds the data directory; None when this user may not look."""
-    try:
-        return lockfile.is_held(data_dir)
-    except StoreError:
-        return None
+        console.print_text(describe(found, running=running))
 
 
 def describe(found: Status, *, running: bool | None) -> Iterator[str]:

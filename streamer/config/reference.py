@@ -1,7 +1,7 @@
 """Writes the configuration reference from the types, so that it cannot say anything else.
 
 ``python -m streamer.config.reference`` rewrites ``docs/configuration.md``; a
-test fails when the committed file is another. `json_schema` is for editors.
+test fails when the committed file is another.
 """
 
 from __future__ import annotations
@@ -72,11 +72,6 @@ letter or digit.
 def render() -> str:
     """Return the whole page."""
     return "\n".join(_sections()).rstrip("\n") + "\n"
-
-
-def json_schema() -> dict[str, object]:
-    """Return the JSON Schema of the configuration, for editors that check TOML."""
-    return msgspec.json.schema(Config)
 
 
 def _sections() -> Iterator[str]:

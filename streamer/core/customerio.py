@@ -21,22 +21,20 @@ from typing import NoReturn
 import msgspec
 
 from streamer.core.limits import EVENT_ID_CHARACTERS_MAX, TYPE_NAME_CHARACTERS_MAX
-from streamer.core.person import person_key
+from streamer.core.person import first_identifier, person_key
 
 SECONDS_MAX = 253_402_300_799
 """The last second of the year 9999; a timestamp beyond it is no time."""
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
-    """What the outbox needs to know of an event."""
+    """What the outbox needs to know of an event, whose body is UTF-8 and one JSON object."""
 
     event_id: str
     object_type: str | None
     metric: str | None
     occurred_at: int | None
     lane_key: int
-    text: str
-    """The whole body, proven to be UTF-8 and one JSON object."""
 
 
 class Undecodable(msgspec.Struct, frozen=True, gc=False):
@@ -83,8 +81,7 @@ def decode(body: bytes) -> Decoded | Undecodable:
     except RecursionError:
         return Undecodable("nested_too_deep", "the JSON is nested too deep to be read safely")
     data = envelope.data
-    person = person_key(_as_plain(data)) if data is not None else None
-    return _accept(envelope, person, text)
+    return _accept(envelope, None if data is None else _person(data))
 
 
 def lane_key(person: str | None, event_id: str) -> int:
@@ -92,15 +89,17 @@ def lane_key(person: str | None, event_id: str) -> int:
     return zlib.crc32((person if person is not None else event_id).encode("utf-8", "replace"))
 
 
-def _as_plain(data: _Data) -> dict[str, object]:
+def _person(data: _Data) -> str | None:
     identifiers = data.identifiers
-    return {
-        "identifiers": {}
-        if identifiers is None
-        else {"cio_id": identifiers.cio_id, "id": identifiers.id, "email": identifiers.email},
-        "customer_id": data.customer_id,
-        "recipient": data.recipient,
-    }
+    if identifiers is None:
+        return first_identifier(None, None, None, data.customer_id, data.recipient)
+    return first_identifier(
+        identifiers.cio_id,
+        identifiers.id,
+        identifiers.email,
+        data.customer_id,
+        data.recipient,
+    )
 
 
 def _decode_tolerant(text: str) -> Decoded | Undecodable:
@@ -129,10 +128,10 @@ def _decode_tolerant(text: str) -> Decoded | Undecodable:
         _short_text(document.get("metric")),
         _number_or_text(document.get("timestamp")),
     )
-    return _accept(envelope, person_key(document.get("data")), text)
+    return _accept(envelope, person_key(document.get("data")))
 
 
-def _accept(envelope: _Envelope, person: str | None, text: str) -> Decoded | Undecodable:
+def _accept(envelope: _Envelope, person: str | None) -> Decoded | Undecodable:
     event_id = envelope.event_id
     if not 0 < len(event_id) <= EVENT_ID_CHARACTERS_MAX:
         return Undecodable("bad_event_id", f"the event_id has {len(event_id)} characters")
@@ -142,7 +141,6 @@ def _accept(envelope: _Envelope, person: str | None, text: str) -> Decoded | Und
         _short_text(envelope.metric),
         _seconds(envelope.timestamp),
         lane_key(person, event_id),
-        text,
     )
 
 

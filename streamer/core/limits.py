@@ -18,9 +18,6 @@ DAY_SECONDS = 86_400
 SENDER_TIMEOUT_SECONDS = 4.0
 """Customer.io gives a call up after this long, network and TLS included."""
 
-SENDER_RETRY_DAYS = 7
-"""Customer.io repeats an unanswered call for this long."""
-
 ANSWER_DEADLINE_SECONDS = 3.0
 """From the headers to our answer. Leaves a second of the sender's four for network and proxy, so
 that it reads our 503 (a short wait) and does not hang up (an unknown outcome)."""
@@ -56,8 +53,8 @@ EVENT_ID_CHARACTERS_MAX = 512
 # The ingest queue and its commits.
 
 INGEST_QUEUE_BYTES_MAX = 64 * MIB
-"""Bodies that wait for their commit. Far below the service's ``MemoryHigh`` of 384 MiB, so that a
-stalled disk ends in a 503 and not in the OOM killer's hands."""
+"""Bodies that wait for their commit. Far below the unit's ``MemoryHigh=768M``, so that a stalled
+disk ends in a 503 and not in the OOM killer's hands."""
 
 INGEST_QUEUE_EVENTS_MAX = 10_000
 """Events that wait for their commit: what the HTTP server can take in within one deadline.
@@ -73,6 +70,10 @@ COMMIT_BYTES_MAX = 32 * MIB
 BUSY_TIMEOUT_MILLISECONDS = 500
 """How long SQLite waits for another program's lock. Several tries must fit in the deadline."""
 
+RECEIPT_DISORDER_SECONDS = 2 * ANSWER_DEADLINE_SECONDS_MAX
+"""How much earlier than its predecessor in the outbox an event can have been received: a call whose
+commit has not begun by its deadline is not stored, and a busy process may notice that late."""
+
 FSYNC_ERRORS_IN_A_ROW_MAX = 5
 """After so many failed syncs, each on a fresh connection, the disk and not the moment is at
 fault: the process stops and leaves it to the service manager."""
@@ -82,8 +83,9 @@ fault: the process stops and leaves it to the service manager."""
 RETENTION_DAYS = 14
 """Default of ``retention_days``: a week of the sender's retries and a week to notice a loss."""
 
-RETENTION_DAYS_MIN = SENDER_RETRY_DAYS + 1
-"""A retry after seven days must still meet the event it repeats, or it is stored twice."""
+RETENTION_DAYS_MIN = 8
+"""Customer.io repeats an unanswered call for seven days, and the last repeat must still meet the
+event it repeats, or it is stored twice."""
 
 WAL_ALARM_BYTES = 256 * MIB
 """Default of ``wal_alarm_bytes``. Passive checkpoints keep the write-ahead log near 4 MiB; at
@@ -162,13 +164,26 @@ LEDGER_COALESCE_EVENTS_MAX = 10_000
 LEDGER_COALESCE_SECONDS = 60
 """Time that one coalesced ledger row may cover; a minute is as close as a person asks."""
 
-ANSWER_BYTES_MAX = 256 * KIB
-"""How much of a destination's answer is read. A list of refusals for the largest usual batch
-fits; an endless answer does not."""
+ANSWER_BYTES_MAX = 64 * KIB
+"""How much of a destination's answer is read: a page that explains an error fits, an endless answer
+does not …"""
 
-LAG_COUNT_EVENTS_MAX = 100_000
-"""Up to here the lag of a filter or a lane is counted; beyond it is estimated (cold counting of
-two million rows took 1.7 s)."""
+ANSWER_BYTES_PER_EVENT = 512
+"""… and so much more for each event that was sent, since each may be refused by name."""
+
+LAG_COUNT_EVENTS_MAX = 5_000
+"""Up to here the lag of a filter or a lane is counted; beyond it is estimated: ``status`` must
+answer at once, for each of many destinations, when they are far behind."""
+
+LAG_SAMPLES = 10
+"""Places in the rest of the outbox that the estimate looks at …"""
+
+LAG_SAMPLE_EVENTS = 500
+"""… and events at each: together as many as are counted."""
+
+STORY_COUNT_EVENTS_MAX = 100_000
+"""How many events are counted before a pending one that ``events show`` is asked for; that it is
+far behind is all that more would say."""
 
 # Starting, stopping, telling.
 
@@ -180,11 +195,22 @@ GRACEFUL_SECONDS = 20.0
 """Default of ``graceful_seconds``. With the lame duck well below the unit's
 ``TimeoutStopSec=45``."""
 
+CLOSE_SECONDS_MIN = 2.0
+"""What is left at least, when requests and batches have used up ``graceful_seconds``, for the last
+commit: several tries at a lock that another program holds."""
+
 ALARM_MEMORY_SECONDS = DAY_SECONDS
 """How long an incident stays in ``status``: whoever looks once a day sees each one."""
 
 ALARM_LOG_SECONDS = 60
 """One log line a minute per alarm; the counter has the rest."""
+
+DEFERRAL_LOG_SECONDS_MIN = 60
+"""At first a destination that defers writes one log line in this time; each further line doubles
+it …"""
+
+DEFERRAL_LOG_SECONDS_MAX = 3_600
+"""… up to this."""
 
 CONFIG_FILE_BYTES_MAX = MIB
 """A larger configuration file is some other file."""
@@ -219,7 +245,11 @@ TRACK_TICK_SECONDS = 5.0
 """An idle drain looks up this often, to prove that it is alive and to tidy up."""
 
 SETTLE_RETRY_SECONDS = 1.0
-"""Wait before a settlement that failed is written again; nothing is sent meanwhile."""
+"""First wait before a settlement that failed is written again; each further one doubles it.
+Nothing is sent meanwhile."""
+
+SETTLE_RETRY_SECONDS_MAX = 10.0
+"""Longest such wait: a disk that has room again must not leave a destination idle for long."""
 
 SAVE_SKIPPED_POSITIONS = 10_000
 """How far a cursor may pass filtered events before that is written down: it only lets them be
@@ -284,12 +314,19 @@ is shorter."""
 WRITER_STALL_SECONDS = 20.0
 """A transaction that takes this long hangs in the disk; below the unit's ``WatchdogSec=30``."""
 
+RELOAD_WRITE_SECONDS = 5.0
+"""How long a reload tries to write down what is configured; then it is refused, so that a lock of
+another program does not keep a stop from being heard."""
+
 RELOAD_STOP_SECONDS = 5.0
 """How long a drain that a reload replaces may take to finish its batch; then it is sent again."""
 
 OPEN_RETRY_SECONDS = 30.0
 """A destination that cannot be opened, such as an unwritable directory, is tried again this
 often."""
+
+REFUSED_RETRY_SECONDS = 60.0
+"""A replay whose end the database refuses to note is looked at again this often."""
 
 FLOOR_CHECK_SECONDS = 60.0
 """How often the cursors of an earlier lane count are looked at, while there are any."""

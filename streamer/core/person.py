@@ -21,12 +21,25 @@ def person_key(data: object) -> str | None:
     identifiers = data.get("identifiers")
     if not isinstance(identifiers, dict):
         identifiers = {}
+    return first_identifier(
+        identifiers.get("cio_id"),
+        identifiers.get("id"),
+        identifiers.get("email"),
+        data.get("customer_id"),
+        data.get("recipient"),
+    )
+
+
+def first_identifier(
+    cio_id: object, id_: object, email: object, customer_id: object, recipient: object
+) -> str | None:
+    """Return the key made of what stands in the five places, for callers that have them at hand."""
     return (
-        _text(identifiers.get("cio_id"))
-        or _text(identifiers.get("id"))
-        or _lower(_text(identifiers.get("email")))
-        or _text(data.get("customer_id"))
-        or _text(data.get("recipient"))
+        _text(cio_id)
+        or _text(id_)
+        or _lower(_text(email))
+        or _text(customer_id)
+        or _text(recipient)
     )
 
 

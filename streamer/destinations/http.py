@@ -24,6 +24,7 @@ from streamer.core.cloudevents import (
 )
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
+from streamer.core.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_PER_EVENT
 from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
@@ -36,10 +37,6 @@ from streamer.destinations.transport import Fault, Transport, TransportError
 SINGLE_SECONDS_MAX = 10.0
 """How long a `send` in mode ``single`` begins further requests. Then what was accepted is settled,
 so that a crash repeats, and an operator's pause waits for, no more than this."""
-
-# Room for a page that explains an error, and for one rejection per event.
-_ANSWER_BYTES_BASE = 64 * 2**10
-_ANSWER_BYTES_PER_EVENT = 512
 
 _CERTIFICATE_DAYS_LOW = 14
 _DAY_MS = 86_400_000
@@ -145,7 +142,7 @@ class HttpDestination(Destination):
                 self._options.url,
                 headers=headers,
                 body=body,
-                answer_bytes_max=_ANSWER_BYTES_BASE + _ANSWER_BYTES_PER_EVENT * len(events),
+                answer_bytes_max=ANSWER_BYTES_MAX + ANSWER_BYTES_PER_EVENT * len(events),
             )
         except TransportError as error:
             return [_outcome_without_answer(error)] * len(events)

@@ -263,7 +263,7 @@ class SegmentDirectory:
 
 def probe_directory(path: Path) -> list[Finding]:
     """Test the directory, or the nearest one above it that exists, and leave nothing behind."""
-    existing = next(above for above in (path, *path.parents) if above.exists())
+    existing = next(above for above in (path, *path.parents) if _is_there(above))
     try:
         # A file without a name: nobody ever sees it.
         with tempfile.TemporaryFile(dir=existing) as file:
@@ -275,6 +275,14 @@ def probe_directory(path: Path) -> list[Finding]:
         return [Finding(False, "the directory is writable", f"{existing}: {error.strerror}", hint)]
     detail = str(path) if existing == path else f"{path} will be made in {existing}"
     return [Finding(True, "the directory is writable", detail), _room(existing)]
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether this user can see it; what lies in a closed directory is as good as missing."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def _room(path: Path) -> Finding:

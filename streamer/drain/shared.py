@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 import structlog
 
 from streamer.clock import Clock
-from streamer.core.alarms import Alarm
 from streamer.core.errors import StoreError
-from streamer.core.limits import SETTLE_RETRY_SECONDS, TRACK_TICK_SECONDS
+from streamer.core.limits import (
+    SETTLE_RETRY_SECONDS,
+    SETTLE_RETRY_SECONDS_MAX,
+    TRACK_TICK_SECONDS,
+)
 from streamer.core.pace import Pace
 from streamer.core.retry import RetryPolicy
 from streamer.core.selection import Selection
 from streamer.destinations.base import Destination
-from streamer.store import destinations, sqlite
+from streamer.drain.telling import AlarmBoard, Teller
+from streamer.observe.log import where
+from streamer.store import cursors, destinations, lag, sqlite
 from streamer.store.connection import Database
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
@@ -28,16 +34,11 @@ T = TypeVar("T")
 _log = structlog.get_logger("streamer.drain")
 
 
-class AlarmBoard(Protocol):
-    """Where alarms are raised and cleared (`streamer.observe.board`)."""
+class WriteRefused(StoreError):
+    """The database is there, and refuses what was to be written: no use in trying again.
 
-    def note(self, alarm: Alarm, subject: str, message: str) -> None:
-        """Raise an alarm."""
-        ...
-
-    def clear(self, alarm: Alarm, subject: str) -> None:
-        """Say that a condition is over."""
-        ...
+    A constraint or a schema that does not fit, a damaged page, or a bug of ours.
+    """
 
 
 class DrainPolicy(msgspec.Struct, frozen=True):
@@ -80,8 +81,9 @@ class Shared:
         """Batches begun since the start, on whatever track."""
         self.proof = 0
         """The moment at which the newest of those began of which something was accepted."""
-        self.held: set[int] = set()
-        """Cursors whose track is held."""
+        self.teller = Teller(destination.name, destination.kind, clock=clock, board=board)
+        self.retries = 0
+        """Times since the start that a transaction had to be tried again."""
         self.on_settled: Callable[[], None] = lambda: None
         self._turn = asyncio.Lock()
         self._wakers: set[asyncio.Event] = set()
@@ -125,15 +127,32 @@ class Shared:
             waker.set()
 
     async def write(self, work: Callable[[Connection], T], tick: Callable[[float], None]) -> T:
-        """Do ``work`` in a transaction, again and again until the database takes it."""
+        """Do ``work`` in a transaction, again and again while the database cannot take it.
+
+        Raises `WriteRefused` when it is the work itself that the database refuses.
+        """
+        name, tries = self.destination.name, 0
         while True:
             try:
-                return await self.writer.do(work)
+                done = await self.writer.do(partial(_do, work))
+            except WriteRefused as error:
+                cause = error.__cause__ or error
+                _log.error("drain.write_refused", destination=name, raised=where(cause))
+                raise
             except StoreError as error:
-                name = self.destination.name
-                _log.warning("drain.settle_failed", destination=name, error=str(error))
-            tick(SETTLE_RETRY_SECONDS + TRACK_TICK_SECONDS)
-            await self.clock.sleep(SETTLE_RETRY_SECONDS)
+                tries += 1
+                self.retries += 1
+                if tries & (tries - 1) == 0:  # 1, 2, 4, 8 …: a full disk may stay full for days
+                    _log.warning(
+                        "drain.write_failed", destination=name, tries=tries, error=str(error)
+                    )
+            else:
+                if tries:
+                    _log.info("drain.written", destination=name, tries=tries)
+                return done
+            seconds = min(SETTLE_RETRY_SECONDS_MAX, SETTLE_RETRY_SECONDS * 2 ** min(tries - 1, 30))
+            tick(seconds + TRACK_TICK_SECONDS)
+            await self.clock.sleep(seconds)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Do ``work`` on the reading connection; raises `StoreError` when it cannot be read."""
@@ -141,6 +160,19 @@ class Shared:
             return await self.reader.run(work)
         except sqlite.Error as error:
             raise sqlite.map_error(error) from error
+
+    async def lag_events(self) -> int | None:
+        """Count what is not settled yet, for people; None when it cannot be read."""
+        name = self.destination.name
+
+        def measure(db: Connection) -> int:
+            known = destinations.load(db, name)
+            return lag.measure(db, known, cursors.load(db, name), lag.extent(db)).events
+
+        try:
+            return await self.read(measure)
+        except StoreError:
+            return None
 
     async def open(self) -> str | None:
         """Open the destination, or open it again, with the mark that is stored; return that.
@@ -152,3 +184,17 @@ class Shared:
         known = await self.read(lambda db: destinations.load(db, name))
         await self.destination.open(known.mark)
         return known.mark
+
+
+def _do(work: Callable[[Connection], T], db: Connection) -> T:
+    """Tell what the database cannot do now from what it will never do."""
+    try:
+        return work(db)
+    except Exception as error:
+        if sqlite.may_pass(error):
+            raise
+        told = f": {error}" if isinstance(error, sqlite.Error) else ""
+        raise WriteRefused(
+            f"the database refused to write it down ({type(error).__name__}{told})",
+            hint="See STR-309 in operating.md.",
+        ) from error

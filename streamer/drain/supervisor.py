@@ -11,31 +11,29 @@ It must not know what a batch or an outcome is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import anyio
 import structlog
 
 from streamer.core import alarms
 from streamer.core.errors import StreamerError
-from streamer.core.limits import SEND_MARGIN_SECONDS, TRACK_TICK_SECONDS
+from streamer.core.limits import (
+    FLOOR_CHECK_SECONDS,
+    OPEN_RETRY_SECONDS,
+    REFUSED_RETRY_SECONDS,
+    SEND_MARGIN_SECONDS,
+    TIDY_SECONDS,
+    TRACK_TICK_SECONDS,
+)
 from streamer.drain.feed import LiveFeed, ReplayFeed
-from streamer.drain.shared import Shared
+from streamer.drain.shared import Shared, WriteRefused
 from streamer.drain.track import TrackLoop
 from streamer.store import cursors, destinations, replays
 from streamer.store.cursors import Cursor
 from streamer.store.destinations import Known
 from streamer.store.outbox import Lane
 from streamer.store.replays import Replay
-
-OPEN_RETRY_SECONDS = 30.0
-"""A destination that cannot be opened, such as an unwritable directory, is tried again this
-often."""
-
-FLOOR_CHECK_SECONDS = 60.0
-"""How often the cursors of an earlier lane count are looked at, while there are any."""
-
-TIDY_SECONDS = 10.0
-"""How often a destination rotates and compresses what is due."""
 
 _log = structlog.get_logger("streamer.drain")
 
@@ -92,6 +90,14 @@ class DestinationDrain:
 
     async def _give_up_after(self, seconds: float) -> None:
         await self.shared.clock.sleep(seconds)
+        under_way = sum(track.is_sending for track in self._tracks)
+        _log.warning(
+            "drain.given_up",
+            destination=self.name,
+            tracks=under_way,
+            seconds=round(seconds, 1),
+            hint="Whatever is not settled counts as not delivered, and is sent again.",
+        )
         self._scope.cancel()
 
     def apply(self, known: Known, replay: Replay | None, generations: Mapping[int, int]) -> None:
@@ -133,10 +139,10 @@ class DestinationDrain:
             try:
                 async with self.shared.turn():
                     stored = await self.shared.open()
+                await self._save_mark(stored, tick=self._stay_alive)
             except (StreamerError, OSError) as error:
                 self.shared.board.note(alarms.HELD, self.name, f"it cannot be opened: {error}")
             else:
-                await self._save_mark(stored, tick=self._stay_alive)
                 return True
             self._stay_alive(OPEN_RETRY_SECONDS + TRACK_TICK_SECONDS)
             await self.shared.wait(self._waker, OPEN_RETRY_SECONDS)
@@ -196,14 +202,20 @@ class DestinationDrain:
             feed = ReplayFeed(self.shared.policy.selection, replay)
             again = replay.kind == "dead_letters"
             if await self._run_track(TrackLoop(self.shared, cursor, feed, bury_at_once=again)):
-                await self._finish(replay)
+                await self._finish(replay, cursor)
             self._replay = await self._running_replay()
 
-    async def _finish(self, replay: Replay) -> None:
+    async def _finish(self, replay: Replay, cursor: Cursor) -> None:
         now = self.shared.clock.now()
-        await self.shared.write(
-            lambda db: replays.finish(db, replay, "done", now=now), tick=self._stay_alive
-        )
+        try:
+            await self.shared.write(
+                lambda db: replays.finish(db, replay, "done", now=now), tick=self._stay_alive
+            )
+        except WriteRefused as refusal:
+            self.shared.teller.tell_refusal(cursor.id, str(refusal))
+            await self.shared.wait(self._waker, REFUSED_RETRY_SECONDS)
+            return
+        self.shared.teller.tell_progress(cursor.id)
         _log.info("replay.done", destination=self.name, replay=replay.id)
 
     async def _running_replay(self) -> Replay | None:
@@ -221,9 +233,11 @@ class DestinationDrain:
         """Forget the cursors of an earlier lane count once the present ones have passed them."""
         lanes = self.shared.policy.lanes
         while any(cursor.lane.lanes != lanes for cursor in await self._load_cursors()):
-            await self.shared.write(
-                lambda db: cursors.drop_passed_floors(db, self.name, lanes), tick=self._stay_alive
-            )
+            with suppress(WriteRefused):  # logged; floors that stay on cost some reading
+                await self.shared.write(
+                    lambda db: cursors.drop_passed_floors(db, self.name, lanes),
+                    tick=self._stay_alive,
+                )
             await self.shared.clock.sleep(FLOOR_CHECK_SECONDS)
 
     async def _tidy(self) -> None:

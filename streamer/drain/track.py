@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from msgspec.structs import replace
 
-from streamer.core import alarms, drain
+from streamer.core import drain
 from streamer.core.conclusion import Conclusion, conclude
 from streamer.core.drain import Phase, Track
 from streamer.core.event import StoredEvent
 from streamer.core.limits import (
-    OUTAGE_ALARM_SECONDS,
     SAVE_SKIPPED_POSITIONS,
     SAVE_SKIPPED_SECONDS,
     SEND_MARGIN_SECONDS,
@@ -27,13 +27,14 @@ from streamer.core.limits import (
     WINDOW_BATCHES,
     WINDOW_BYTES_MAX,
 )
-from streamer.core.outcome import Outcome, Verdict, deferred
+from streamer.core.outcome import Outcome, Verdict, deferred, held
 from streamer.core.retry import remaining_seconds
 from streamer.core.settlement import Progress, Window, runs, settle
 from streamer.drain.feed import Feed
-from streamer.drain.shared import Shared
-from streamer.store import settling
-from streamer.store.cursors import Cursor, CursorState
+from streamer.drain.remembering import restore, stored_state
+from streamer.drain.shared import Shared, WriteRefused
+from streamer.store import cursors, settling
+from streamer.store.cursors import Cursor
 
 _log = structlog.get_logger("streamer.drain")
 
@@ -57,7 +58,7 @@ class TrackLoop:
         self._window = Window((), cursor.progress.position)
         self._progress = cursor.progress
         self._caught_up = False
-        self._track = _restore(cursor)
+        self._track = restore(cursor)
         self._due = shared.clock.monotonic() + remaining_seconds(
             shared.policy.retry, cursor.state.next_attempt_at, shared.clock.now()
         )
@@ -69,6 +70,11 @@ class TrackLoop:
     def track(self) -> Track:
         """What the track remembers; for status and tests."""
         return self._track
+
+    @property
+    def is_sending(self) -> bool:
+        """A batch is with the destination, or its outcome is not written down yet."""
+        return self._track.phase is Phase.SENDING
 
     async def run(self) -> bool:
         """Drain until there is nothing left to do for this cursor.
@@ -94,7 +100,7 @@ class TrackLoop:
             return False
         finally:
             self._shared.leave(self._waker)
-            self._shared.held.discard(self.cursor.id)
+            self._shared.teller.leave(self.cursor.id)
 
     def _heed_operator(self) -> None:
         if self._shared.halted and self._track.phase is not Phase.PAUSED:
@@ -251,22 +257,15 @@ class TrackLoop:
         if any(said.verdict is not Verdict.ACCEPTED for said in outcomes):
             await self._read_beyond(batch)
         attempt = self._track.attempt + 1
-        conclusion = conclude(
-            self._track,
-            self._window,
-            batch,
-            outcomes,
-            policy=shared.policy.retry,
-            now=shared.clock.now(),
-            jitter=shared.clock.jitter(),
-            moment=shared.moment,
-            proof=shared.proof,
-            bury_at_once=self._bury_at_once,
-        )
+        conclusion = self._judge(batch, outcomes, moment)
         window, progress = settle(self._window, self._progress, conclusion.settled)
         settlement = self._settlement(conclusion, progress, attempt, duration_ms)
         if settlement is not None:
-            ledger_id = await self._write(settlement)
+            try:
+                ledger_id = await self._write(settlement)
+            except WriteRefused as refusal:
+                await self._hold_unsettled(batch, moment, refusal)
+                return True
             if ledger_id is None:
                 return False
             # A row that fills a gap is not the last one: nothing may be folded into it.
@@ -274,14 +273,58 @@ class TrackLoop:
         self._track, self._window, self._progress = conclusion.track, window, progress
         if conclusion.accepted:
             shared.proof = max(shared.proof, moment)
-        self._after(conclusion)
+        if conclusion.settled:
+            shared.on_settled()
+        self._set_due()
+        out_seconds = shared.teller.tell(self.cursor.id, conclusion, outcomes)
+        if out_seconds is not None:
+            shared.teller.tell_recovery(out_seconds, await shared.lag_events())
         return True
+
+    def _judge(
+        self, batch: Sequence[StoredEvent], outcomes: Sequence[Outcome], moment: int
+    ) -> Conclusion:
+        shared = self._shared
+        return conclude(
+            self._track,
+            self._window,
+            batch,
+            outcomes,
+            policy=shared.policy.retry,
+            now=shared.clock.now(),
+            jitter=shared.clock.jitter(),
+            moment=moment,
+            proof=shared.proof,
+            bury_at_once=self._bury_at_once,
+        )
+
+    async def _hold_unsettled(
+        self, batch: Sequence[StoredEvent], moment: int, refusal: WriteRefused
+    ) -> None:
+        """Hold the destination whose answer cannot be written down: each probe tries both again."""
+        shared, cursor = self._shared, self.cursor
+        said = held("unsettled", str(refusal))
+        self._track = self._judge(batch, [said] * len(batch), moment).track
+        self._set_due()
+        shared.teller.tell_refusal(cursor.id, str(refusal))
+        state = stored_state(self._track)
+        now = shared.clock.now()
+        with suppress(WriteRefused):  # then the alarm alone has to tell
+            await shared.write(
+                lambda db: cursors.save(
+                    db, cursor.id, cursor.generation, progress=cursor.progress, state=state, now=now
+                ),
+                tick=self._tick,
+            )
+            self.cursor = replace(cursor, state=state)
+        if shared.destination.exclusive:
+            await shared.open()  # whatever the stored mark does not cover is undone
 
     def _settlement(
         self, conclusion: Conclusion, progress: Progress, attempt: int, duration_ms: int
     ) -> settling.Settlement | None:
         """Put together what is to be written; None when nothing has changed that is stored."""
-        state = _stored_state(conclusion.track)
+        state = stored_state(conclusion.track)
         if not conclusion.settled and state == self.cursor.state:
             return None
         by_position = {event.position: event for event in conclusion.accepted}
@@ -310,43 +353,19 @@ class TrackLoop:
             lambda db: settling.settle(db, settlement), tick=self._tick
         )
         if ledger_id is not None:
+            if settlement.progress != self.cursor.progress:
+                self._shared.teller.tell_progress(self.cursor.id)
             self.cursor = replace(self.cursor, progress=settlement.progress, state=settlement.state)
             self._saved_at = self._shared.clock.monotonic()
         return ledger_id
 
-    def _after(self, conclusion: Conclusion) -> None:
-        """Set the next moment, and tell those who wait for it what was settled."""
-        if conclusion.settled:
-            self._shared.on_settled()
-        if conclusion.track.next_attempt_at is not None:
-            self._due = self._shared.clock.monotonic() + remaining_seconds(
-                self._shared.policy.retry,
-                conclusion.track.next_attempt_at,
-                self._shared.clock.now(),
+    def _set_due(self) -> None:
+        """Set the moment of the next attempt, if there is to be a wait."""
+        shared, next_attempt_at = self._shared, self._track.next_attempt_at
+        if next_attempt_at is not None:
+            self._due = shared.clock.monotonic() + remaining_seconds(
+                shared.policy.retry, next_attempt_at, shared.clock.now()
             )
-        self._tell(conclusion)
-
-    def _tell(self, conclusion: Conclusion) -> None:
-        """Tell the operator what matters; one lane's success does not end another one's hold."""
-        shared, track, name = self._shared, conclusion.track, self.cursor.destination
-        for burial in conclusion.buried:
-            position = burial.event.position
-            shared.board.note(alarms.DEAD_LETTER, name, f"{burial.reason} (position {position})")
-        if track.phase is Phase.HELD:
-            shared.held.add(self.cursor.id)
-            shared.board.note(alarms.HELD, name, track.last_error)
-        elif conclusion.accepted:
-            shared.held.discard(self.cursor.id)
-            if not shared.held:
-                shared.board.clear(alarms.HELD, name)
-            shared.board.clear(alarms.OUTAGE, name)
-        first = track.first_deferred_at
-        if (
-            track.phase is Phase.WAITING
-            and first is not None
-            and shared.clock.now() - first >= OUTAGE_ALARM_SECONDS * 1000
-        ):
-            shared.board.note(alarms.OUTAGE, name, track.last_error)
 
     async def _save_skipped(self) -> None:
         """Write down that filtered events were passed, now and then: it lets them be pruned."""
@@ -359,36 +378,15 @@ class TrackLoop:
             settlement = settling.Settlement(
                 cursor=self.cursor,
                 progress=self._progress,
-                state=_stored_state(self._track),
+                state=stored_state(self._track),
                 now=self._shared.clock.now(),
             )
-            self.stale = await self._write(settlement) is None
+            try:
+                self.stale = await self._write(settlement) is None
+            except WriteRefused as refusal:
+                self._saved_at = self._shared.clock.monotonic()
+                self._shared.teller.tell_refusal(self.cursor.id, str(refusal))
 
     def _tick(self, seconds: float) -> None:
         """Tell the watchdog that the loop is alive, and by when it will be here again."""
         self.alive_until = self._shared.clock.monotonic() + seconds
-
-
-def _restore(cursor: Cursor) -> Track:
-    """Take up where the last process left off; a held destination is probed at once."""
-    state = cursor.state
-    track = Track(
-        phase=Phase(state.state),
-        attempt=state.attempt,
-        first_deferred_at=state.first_deferred_at,
-        next_attempt_at=state.next_attempt_at,
-        last_error=state.last_error,
-        redo_until=max(cursor.progress.ahead, default=0),
-        holding=state.state == Phase.HELD.value,
-    )
-    return drain.poke(track) if track.holding else track
-
-
-def _stored_state(track: Track) -> CursorState:
-    return CursorState(
-        state=track.phase.value,
-        attempt=track.attempt,
-        first_deferred_at=track.first_deferred_at,
-        next_attempt_at=track.next_attempt_at,
-        last_error=track.last_error,
-    )

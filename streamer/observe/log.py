@@ -24,11 +24,10 @@ def set_up(*, level: str, form: str, under_journal: bool, stream: TextIO = sys.s
     ``form`` is ``json``, ``console`` or ``auto`` (console on a terminal).
     ``under_journal`` puts the priority that journald reads before each line.
     """
-    as_json = form == "json" or (form == "auto" and not stream.isatty())
     renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        if is_for_people(form, stream)
+        else structlog.processors.JSONRenderer()
     )
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
@@ -60,14 +59,27 @@ def set_up(*, level: str, form: str, under_journal: bool, stream: TextIO = sys.s
     )
 
 
+def is_for_people(form: str, stream: TextIO) -> bool:
+    """Tell whether lines are written as text and not as JSON."""
+    return form == "console" or (form == "auto" and stream.isatty())
+
+
 def set_level(level: str) -> None:
     """Change how much is logged, as a reload may."""
     logging.getLogger().setLevel(level.upper())
 
 
+def culprit(error: BaseException) -> BaseException:
+    """Find the exception that a task group wrapped, the first if there are several."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def where(error: BaseException) -> str:
     """Say what an exception is and where it came from, without its message."""
     frames = []
+    error = culprit(error)
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code

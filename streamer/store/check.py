@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from streamer.core.errors import StoreDamaged, StoreError
-from streamer.store import migrate, sqlite
+from streamer.store import cursors, migrate, sqlite
 from streamer.store.sqlite import Connection
 
 FINDINGS_MAX = 100
@@ -26,6 +26,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 _RESTORE = "Stop the service; then `streamer db restore` a copy, or `streamer db salvage` this one."
+_MENDED = "The next start forgets it: at most one batch is sent again."
 _TELL = "Nothing is lost by it, but it must not happen: please report it."
 
 _INVARIANTS: tuple[tuple[str, str, str], ...] = (
@@ -135,10 +136,15 @@ def _version(db: Connection) -> list[Finding]:
 
 def _invariants(db: Connection) -> list[Finding]:
     invariants = _INVARIANTS
+    unreadable: dict[int, str] = {}
     if migrate.schema_version(db) >= _DELIVERY_SCHEMA:
         invariants += _DELIVERY_INVARIANTS
+        unreadable = cursors.find_unreadable(db)
     return [
         Finding(what.format(*row), advice)
         for what, query, advice in invariants
         for row in db.execute(query).fetchmany(FINDINGS_MAX)
+    ] + [
+        Finding(f"what a cursor of {name} has settled ahead cannot be read", _MENDED)
+        for name in unreadable.values()
     ]

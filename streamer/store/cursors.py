@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from streamer.core.settlement import Progress
+from streamer.store import outbox
 from streamer.store.outbox import Lane
 from streamer.store.sqlite import Connection
 
@@ -52,12 +54,13 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = (
-    "id, destination, replay_id, lanes, lane, generation, position, ahead, state, attempt,"
-    " first_deferred_at, next_attempt_at, last_error, moved_at"
+    "id, destination, replay_id, lanes, lane, generation, position, CAST(ahead AS BLOB), state,"
+    " attempt, first_deferred_at, next_attempt_at, last_error, moved_at"
 )
+_decode_ahead = msgspec.json.Decoder(frozenset[int]).decode
 _ADD = """
-INSERT INTO cursors (destination, replay_id, lanes, lane, position, generation, moved_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO cursors (destination, replay_id, lanes, lane, position, moved_at)
+VALUES (?, ?, ?, ?, ?, ?)
 """
 _SAVE = """
 UPDATE cursors SET position = ?, ahead = ?, state = ?, attempt = ?, first_deferred_at = ?,
@@ -82,7 +85,7 @@ def load_all(db: Connection) -> list[Cursor]:
     return [_cursor(row) for row in db.execute(f"SELECT {_COLUMNS} FROM cursors")]
 
 
-def _cursor(row: Sequence[object]) -> Cursor:
+def _cursor(row: Sequence[Any]) -> Cursor:
     (cursor_id, destination, replay_id, lanes, lane, generation, position, ahead, *rest) = row
     state, attempt, first_deferred_at, next_attempt_at, last_error, moved_at = rest
     return msgspec.convert(
@@ -92,7 +95,7 @@ def _cursor(row: Sequence[object]) -> Cursor:
             "replay_id": replay_id,
             "lane": {"lanes": lanes, "lane": lane},
             "generation": generation,
-            "progress": {"position": position, "ahead": json.loads(str(ahead))},
+            "progress": {"position": position, "ahead": _read_ahead(ahead) or ()},
             "state": {
                 "state": state,
                 "attempt": attempt,
@@ -106,6 +109,45 @@ def _cursor(row: Sequence[object]) -> Cursor:
     )
 
 
+def _read_ahead(stored: bytes) -> frozenset[int] | None:
+    """Read what was settled ahead; None when it cannot be read."""
+    try:
+        return _decode_ahead(stored)
+    except msgspec.DecodeError:
+        return None
+
+
+def find_unreadable(db: Connection) -> dict[int, str]:
+    """Find cursors whose settled positions ahead cannot be true, as destinations by cursor id.
+
+    They are no list of positions, or not beyond the cursor, or were not given
+    yet: then they would hide an event that is still to come.
+    """
+    last = outbox.last_position(db)
+    rows = db.execute("SELECT id, destination, position, CAST(ahead AS BLOB) FROM cursors")
+    found = {}
+    for cursor_id, destination, position, stored in rows:
+        ahead = _read_ahead(stored)
+        if ahead is None or not all(position < at <= last for at in ahead):
+            found[cursor_id] = destination
+    return found
+
+
+def mend(db: Connection) -> list[str]:
+    """Forget what cannot be true of what was settled ahead; return the destinations concerned.
+
+    What it named is sent again, once more than needed: the other way an event
+    might be lost. The generation rises, as it does whenever a cursor is changed
+    by another than its drain.
+    """
+    unreadable = find_unreadable(db)
+    db.executemany(
+        "UPDATE cursors SET ahead = '[]', generation = generation + 1 WHERE id = ?",
+        [(cursor_id,) for cursor_id in unreadable],
+    )
+    return sorted(set(unreadable.values()))
+
+
 def add(
     db: Connection,
     destination: str,
@@ -114,10 +156,9 @@ def add(
     *,
     now: int,
     replay_id: int = 0,
-    generation: int = 1,
 ) -> None:
     """Begin a cursor behind ``position``."""
-    db.execute(_ADD, (destination, replay_id, lane.lanes, lane.lane, position, generation, now))
+    db.execute(_ADD, (destination, replay_id, lane.lanes, lane.lane, position, now))
 
 
 def cover(db: Connection, destination: str, lanes: int, *, start: int, now: int) -> None:
@@ -129,13 +170,10 @@ def cover(db: Connection, destination: str, lanes: int, *, start: int, now: int)
     """
     there = load(db, destination)
     position = min((at.progress.position for at in there), default=start)
-    # An operator who moved a cursor may have dead letters behind it, which a
-    # generation beyond the first tells a settlement to close.
-    generation = max((at.generation for at in there), default=1)
     present = {at.lane for at in there}
     for lane in (Lane(lanes, number) for number in range(lanes)):
         if lane not in present:
-            add(db, destination, lane, position, now=now, generation=generation)
+            add(db, destination, lane, position, now=now)
 
 
 def save(
@@ -214,10 +252,14 @@ def drop_passed_floors(db: Connection, destination: str, lanes: int) -> int:
 
 
 def settled_everywhere(db: Connection) -> int | None:
-    """Return the position up to which every cursor has settled; None when there is no cursor.
+    """Return the position up to which every cursor has settled.
 
-    A floor does not hold anything back: the present lanes are behind it.
+    A floor does not hold anything back: the present lanes are behind it. Where
+    there is no destination there is nobody to wait for, and all is settled;
+    None when there are some and all of them have lost their cursors.
     """
+    if db.execute("SELECT 1 FROM destinations").fetchone() is None:
+        return outbox.last_position(db)
     row = db.execute(
         "SELECT min(cursors.position) FROM cursors JOIN destinations"
         " ON destinations.name = cursors.destination"

@@ -9,7 +9,7 @@ import msgspec
 
 from streamer.core.errors import UsageError
 from streamer.core.selection import Selection
-from streamer.store import cursors, facts, outbox
+from streamer.store import cursors, facts, outbox, prune
 from streamer.store.sqlite import Connection
 
 
@@ -71,6 +71,9 @@ def declare(db: Connection, declared: Sequence[Declared], *, now: int) -> None:
         )
         # A known destination without any cursor has lost it: it starts over rather than skip.
         start = _start_position(db, one.start if new else "earliest")
+        if new:
+            # It has settled nothing, so retention starts anew for all that it is to be sent.
+            prune.unmark_beyond(db, start)
         cursors.cover(db, one.name, one.lanes, start=start, now=now)
 
 

@@ -2,8 +2,9 @@
 
 A destination's lag counts its own lanes and its own filter. With one lane, no
 filter and no gaps in the positions, it is a subtraction. Otherwise rows are
-counted, up to a bound; beyond it the count is extended at the rate found so
-far and marked as approximate.
+counted, up to a bound; of those beyond it the share that is pending is taken
+from samples, and the sum is marked as approximate. So what it costs does not
+grow with the backlog.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from streamer.core.limits import LAG_COUNT_EVENTS_MAX
+from streamer.core.limits import LAG_COUNT_EVENTS_MAX, LAG_SAMPLE_EVENTS, LAG_SAMPLES
 from streamer.store import outbox
 from streamer.store.cursors import Cursor
 from streamer.store.destinations import Known
@@ -89,19 +90,51 @@ def measure(db: Connection, known: Known, cursors: Sequence[Cursor], whole: Exte
         while first in ahead:
             first += 1
         return Lag(whole.last_position - behind - len(ahead), _received_at(db, first))
-    statement, values = _counting(known, ahead, has_floors=has_floors)
-    rows, end, found, oldest = db.execute(
-        statement, (*values, behind, LAG_COUNT_EVENTS_MAX)
-    ).fetchone()
-    if not found:
-        return Lag(approximate=rows == LAG_COUNT_EVENTS_MAX)
-    if rows < LAG_COUNT_EVENTS_MAX:
-        return Lag(found, _received_at(db, oldest))
-    beyond = min(whole.events - rows, whole.last_position - end)
-    return Lag(round(found + beyond * found / rows), _received_at(db, oldest), approximate=True)
+    counting = _Counting(db, *_statement(known, ahead, has_floors=has_floors))
+    counted = counting.count(behind, LAG_COUNT_EVENTS_MAX)
+    if counted.rows < LAG_COUNT_EVENTS_MAX or counted.end >= whole.last_position:
+        return Lag(counted.pending, _received_at(db, counted.oldest))
+    return _estimate(counting, counted, whole)
 
 
-def _counting(
+class _Count(msgspec.Struct, frozen=True):
+    """What was found among some rows that follow each other."""
+
+    rows: int
+    end: int
+    pending: int
+    oldest: int | None
+
+
+class _Counting(msgspec.Struct, frozen=True):
+    """A statement that counts a destination's pending events in one pass over some rows."""
+
+    db: Connection
+    statement: str
+    values: tuple[object, ...]
+
+    def count(self, behind: int, rows_max: int) -> _Count:
+        """Count among the rows behind a position."""
+        row = self.db.execute(self.statement, (*self.values, behind, rows_max)).fetchone()
+        rows, end, pending, oldest = row
+        return _Count(rows, behind if end is None else end, pending or 0, oldest)
+
+
+def _estimate(counting: _Counting, counted: _Count, whole: Extent) -> Lag:
+    """Extend a count to the end of the outbox by samples at even distances."""
+    distance = whole.last_position - counted.end
+    samples = [
+        counting.count(counted.end + distance * number // LAG_SAMPLES, LAG_SAMPLE_EVENTS)
+        for number in range(LAG_SAMPLES)
+    ]
+    share = sum(one.pending for one in samples) / max(1, sum(one.rows for one in samples))
+    beyond = min(whole.events - counted.rows, distance)
+    oldest = next((one.oldest for one in (counted, *samples) if one.oldest is not None), None)
+    pending = counted.pending + round(beyond * share)
+    return Lag(pending, _received_at(counting.db, oldest), approximate=True)
+
+
+def _statement(
     known: Known, ahead: Sequence[int], *, has_floors: bool
 ) -> tuple[str, tuple[object, ...]]:
     """Write the statement that counts a destination's pending events in one pass."""
@@ -124,6 +157,6 @@ def _counting(
     return _COUNT.format(pending=" AND ".join(pending), events=events), tuple(values)
 
 
-def _received_at(db: Connection, position: int) -> int | None:
+def _received_at(db: Connection, position: int | None) -> int | None:
     row = db.execute("SELECT received_at FROM outbox WHERE position = ?", (position,)).fetchone()
     return None if row is None else int(row[0])

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from streamer.core.event import Event, StoredEvent
-from streamer.core.limits import SCAN_EVENTS_MAX
+from streamer.core.limits import RECEIPT_DISORDER_SECONDS, SCAN_EVENTS_MAX
 from streamer.core.samples import TEST_EVENT_ID
 from streamer.core.selection import Selection
 from streamer.store import quarantine, sources
@@ -38,6 +38,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ADD_TOTALS = """
 UPDATE totals SET outbox_events = outbox_events + ?, outbox_bytes = outbox_bytes + ?
+"""
+_FIRST_FROM = """
+SELECT position, received_at FROM outbox WHERE position >= ? AND position < ?
+ORDER BY position LIMIT 1
 """
 _COLUMNS = (
     "position, source, event_id, object_type, metric, occurred_at, received_at, lane_key, body"
@@ -216,8 +220,43 @@ def first_position(db: Connection) -> int | None:
 
 
 def first_since(db: Connection, received_at: int) -> int | None:
-    """Return the first position of what was received at or after a moment, or None."""
-    row = db.execute(
-        "SELECT min(position) FROM outbox WHERE received_at >= ?", (received_at,)
-    ).fetchone()
-    return None if row[0] is None else int(row[0])
+    """Return the first position of what was received at or after a moment, or None.
+
+    Looks at a bounded number of rows, whatever the length of the outbox,
+    because it runs inside a transaction that calls wait for. Calls are
+    received in one order and committed in another, by at most the time that a
+    call may take: the search finds the place where nothing earlier can belong,
+    and goes on event by event from there. Should more than
+    ``SCAN_EVENTS_MAX`` follow, it ends with them, a little early.
+
+    All this is as exact as the clock. Where that was set back, several places
+    may divide earlier from later, and one of them is found.
+    """
+    begin = _last_before(db, received_at - int(RECEIPT_DISORDER_SECONDS * 1000))
+    rows = db.execute(
+        "SELECT position, received_at FROM outbox WHERE position > ? ORDER BY position LIMIT ?",
+        (begin, SCAN_EVENTS_MAX),
+    )
+    looked_at, last = 0, begin
+    with closing(rows):  # a statement that stands half way keeps the log from being reset
+        for position, at in rows:
+            if at >= received_at:
+                return int(position)
+            looked_at, last = looked_at + 1, position
+    return last if looked_at == SCAN_EVENTS_MAX else None
+
+
+def _last_before(db: Connection, received_at: int) -> int:
+    """Halve the positions until an event is found that was received earlier and the next was not.
+
+    Returns its position, or 0 when the first event was not received earlier.
+    """
+    before, beyond = 0, last_position(db) + 1
+    while before + 1 < beyond:
+        middle = (before + beyond) // 2
+        row = db.execute(_FIRST_FROM, (middle, beyond)).fetchone()
+        if row is None or row[1] >= received_at:
+            beyond = middle
+        else:
+            before = int(row[0])
+    return before

@@ -3,7 +3,8 @@
 Retention counts from the later of two moments: when an event was received,
 and when the last destination settled it. The second is kept as marks
 ("everything up to position P was settled by time T"), a row a minute instead
-of a column per event.
+of a column per event. Without any destination all is settled at once, and
+retention counts from receipt alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def mark_settled(db: Connection, *, now: int) -> None:
 
 
 def unmark_beyond(db: Connection, position: int) -> None:
-    """Take back marks that a rewind has made untrue."""
+    """Take back marks that a rewind or a new destination has made untrue."""
     db.execute("DELETE FROM settled_marks WHERE position > ?", (position,))
 
 

@@ -289,7 +289,7 @@ def _mend_delivery(new: Connection, now: int) -> None:
         present = {at.lane for at in cursors.load(new, name)}
         for lane in (Lane(lanes, number) for number in range(lanes)):
             if lane not in present:
-                cursors.add(new, name, lane, 0, now=now, generation=2)
+                cursors.add(new, name, lane, 0, now=now)
     new.execute(
         "UPDATE replays SET state = 'cancelled', finished_at = ? WHERE state = 'running'"
         " AND id NOT IN (SELECT replay_id FROM cursors)",

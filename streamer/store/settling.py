@@ -60,7 +60,8 @@ def settle(db: Connection, settlement: Settlement) -> int | None:
     ledger_id = _write_ledger(db, settlement)
     if settlement.buried:
         dead_letters.bury(db, cursor.destination, settlement.buried, now=settlement.now)
-    if accepted and (cursor.replay_id or cursor.generation > 1):
+    if accepted:
+        # By a replay, a rewind, or a live delivery after a replay that ran ahead of it.
         positions = [event.position for event in accepted]
         dead_letters.close_accepted(db, cursor.destination, positions, now=settlement.now)
     if cursor.replay_id:

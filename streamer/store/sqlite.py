@@ -63,6 +63,7 @@ __all__ = [
     "connect_read_only",
     "is_safe_version",
     "map_error",
+    "may_pass",
     "open_in_memory",
     "open_reader",
     "open_writer",
@@ -70,13 +71,12 @@ __all__ = [
     "require_there",
 ]
 
-PAGE_BYTES = 4096
-
 # SQLite's primary result codes; an extended one has more in its upper bytes.
 _LOCKED = {5, 6}  # BUSY, LOCKED
 _FULL = {13}
 _NOT_OPEN = {8, 14}  # READONLY, CANTOPEN
 _FAILING = {10, 11, 26}  # IOERR, CORRUPT, NOTADB
+_DAMAGED = {11, 26}  # CORRUPT, NOTADB
 _ELSEWHERE = {7, 9, 15}  # NOMEM, INTERRUPT, PROTOCOL
 
 
@@ -213,6 +213,11 @@ def _quote(path: Path) -> str:
 def blames_store(error: Exception) -> bool:
     """Tell whether an error is the database's or the disk's fault, not that of one statement."""
     return _primary_code(error) in _LOCKED | _FULL | _NOT_OPEN | _FAILING | _ELSEWHERE
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether the same work may succeed later: a lock, a full or a failing disk."""
+    return blames_store(error) and _primary_code(error) not in _DAMAGED
 
 
 def map_error(error: Exception) -> StoreError:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import msgspec
 
 from streamer.core.event import StoredEvent
-from streamer.core.limits import LAG_COUNT_EVENTS_MAX
+from streamer.core.limits import STORY_COUNT_EVENTS_MAX
 from streamer.store import cursors, dead_letters, destinations, ledger, replays
 from streamer.store.cursors import Cursor
 from streamer.store.dead_letters import DeadLetter
@@ -209,7 +209,7 @@ def _count_before(db: Connection, known: Known, event: StoredEvent, cursor: int)
             known.lanes,
             event.lane_key % known.lanes,
             *parameters,
-            LAG_COUNT_EVENTS_MAX,
+            STORY_COUNT_EVENTS_MAX,
         ),
     ).fetchone()
     return int(count)

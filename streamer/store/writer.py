@@ -55,7 +55,6 @@ class WriterStats:
         self.transactions = 0
         self.busy = 0
         self.disk_errors_in_row = 0
-        self.full = 0
         self.wal_pages = 0
         """Pages of the log that the last checkpoint could not move into the database."""
         self.ticks = 0
@@ -234,7 +233,6 @@ class Writer:
             return
         self._refuse(error, arrivals, works)
         if self._database is not None and not isinstance(error, StoreDamaged):
-            self.stats.full += 1
             return
         self.stats.disk_errors_in_row += 1
         if self.stats.disk_errors_in_row >= FSYNC_ERRORS_IN_A_ROW_MAX:

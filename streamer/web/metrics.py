@@ -28,6 +28,8 @@ class ProcessFigures(msgspec.Struct, frozen=True):
     wal_bytes: int
     disk_free_bytes: int
     loop_lag_seconds: float
+    settle_retries: dict[str, int] = {}
+    """By destination."""
 
 
 def render(status: Status, figures: ProcessFigures) -> bytes:
@@ -119,6 +121,14 @@ def _process(figures: ProcessFigures) -> Iterable[Metric]:
     yield _gauge("wal_bytes", "Size of the write-ahead log.", figures.wal_bytes)
     yield _gauge("disk_free_bytes", "Free space on the data disk.", figures.disk_free_bytes)
     yield _gauge("loop_lag_seconds", "Delay of the event loop.", figures.loop_lag_seconds)
+    retries = CounterMetricFamily(
+        "streamer_destination_settle_retries",
+        "Settlements that the database could not take yet, since the drain began.",
+        labels=["destination"],
+    )
+    for name, times in figures.settle_retries.items():
+        retries.add_metric([name], times)
+    yield retries
     alarms = CounterMetricFamily(
         "streamer_alarms", "Alarms raised since the start.", labels=["code", "subject"]
     )

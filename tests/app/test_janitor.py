@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from streamer.core.limits import DAY_SECONDS, PRUNE_EVENTS_MAX
 from streamer.ingest.front import Front
 from streamer.observe.board import Board
 from streamer.store import alarms as stored_alarms
-from streamer.store import sqlite, status
+from streamer.store import destinations, sqlite, status
 from streamer.store.destinations import Declared
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
@@ -148,6 +149,21 @@ async def test_unsettled_events_stay_however_old(household: Household) -> None:
     await household.janitor.prune()
     await _days_pass(household, 40)
     assert household.events() == 10
+
+
+async def test_without_a_destination_events_go_once_retention_has_passed(
+    household: Household,
+) -> None:
+    """Nobody is waited for, so the disk must not fill with them."""
+    with closing(sqlite.open_writer(household.path)) as db:
+        declare(db)
+        destinations.forget(db, "archive", now=NOW)
+    _fill(household.path, 10, settled=False)
+    await household.janitor.prune()
+    await _days_pass(household, 14)
+    assert household.events() == 10
+    await _days_pass(household, 1)
+    assert household.events() == 0
 
 
 async def test_nothing_is_pruned_after_the_clock_leapt(household: Household) -> None:

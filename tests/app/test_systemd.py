@@ -262,3 +262,16 @@ class TestInheritedSockets:
 
     def test_without_the_variables_there_are_none(self) -> None:
         assert systemd.inherited_sockets() == {}
+
+
+def test_what_the_journal_reads_is_known_by_its_file_and_not_by_the_variable_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "journal").open("w") as journal, (tmp_path / "other").open("w") as other:
+        found = os.fstat(journal.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        assert systemd.is_journal(journal.fileno())
+        assert not systemd.is_journal(other.fileno())
+        monkeypatch.delenv("JOURNAL_STREAM")
+        assert not systemd.is_journal(journal.fileno())
+    assert not systemd.is_journal(10**6)

@@ -22,18 +22,9 @@ from streamer.core.errors import StreamerError
 from streamer.store import migrate, sqlite
 from streamer.store.sqlite import Connection
 from tests.store.build import NOW
+from tests.support.service import CONFIG as LEAST
 
-CONFIG = """
-data_dir = "data"
-
-[sources.customerio]
-kind = "customerio"
-signing_keys = [{ file = "key" }]
-
-[destinations.archive]
-kind = "file"
-directory = "data/archive"
-
+CONFIG = f"""{LEAST}
 [destinations.hook]
 kind = "http"
 url = "https://example.com/events"

@@ -45,7 +45,7 @@ def test_an_unknown_name_is_answered_with_the_one_that_was_meant(desk: Desk, com
     assert (near.code, near.out) == (2, "")
     assert "there is no destination 'archiv'" in near.err
     assert "Did you mean archive?" in near.err
-    assert "There is archive, hook." in desk.run("destination", command, "zzz").err
+    assert "There are archive, hook." in desk.run("destination", command, "zzz").err
     assert desk.acts() == []
 
 

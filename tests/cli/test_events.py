@@ -91,7 +91,8 @@ def test_a_list_that_makes_no_sense_is_a_wrong_use(
 
 
 def test_an_empty_outbox_is_said_so(desk: Desk) -> None:
-    assert desk.run("events", "list").out == "No events.\n"
+    assert desk.run("events", "list").out.startswith("No events are kept: `streamer send-sample`")
+    assert desk.run("events", "list", "--type", "sms.*").out == "No event fits.\n"
 
 
 def test_one_event_is_shown_with_what_each_destination_made_of_it(filled: Desk) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
 
-import jsonschema
 import msgspec
 import pytest
 
 from streamer.config.model import Config
 from streamer.config.problems import KeyPath
-from streamer.config.reference import DOCUMENT, json_schema, render
+from streamer.config.reference import DOCUMENT, render
 from streamer.config.settings import (
     Setting,
     as_table,
@@ -22,7 +19,6 @@ from streamer.config.settings import (
     settings_of,
     variants_of,
 )
-from streamer.config.template import render as render_template
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,13 +65,3 @@ def test_every_number_has_bounds_on_both_sides() -> None:
     for path, item in numbers:
         assert item.bound("le") is not None, path
         assert item.bound("ge") is not None or item.bound("gt") is not None, path
-
-
-def test_the_schema_takes_what_the_loader_takes() -> None:
-    schema = json.loads(json.dumps(json_schema()))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    template = tomllib.loads(render_template(Path("/var/lib/streamer")))
-    jsonschema.validate(template, schema)
-    template["server"]["bnid"] = template["server"].pop("bind")
-    with pytest.raises(jsonschema.ValidationError, match="bnid"):
-        jsonschema.validate(template, schema)

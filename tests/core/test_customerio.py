@@ -56,7 +56,7 @@ def reason(raw: bytes) -> str:
 def test_an_event_is_read() -> None:
     raw = body(object_type="email", metric="sent", timestamp=1_600_000_000, data={})
     decoded = read(raw)
-    assert decoded == Decoded(ID, "email", "sent", 1_600_000_000, lane_key(None, ID), raw.decode())
+    assert decoded == Decoded(ID, "email", "sent", 1_600_000_000, lane_key(None, ID))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_lane_is_a_32_bit_number(data: object, blank: str) -> None:
 def test_it_never_raises_and_says_nothing_of_the_body(raw: bytes) -> None:
     decoded = decode(raw)
     if isinstance(decoded, Decoded):
-        assert decoded.text.encode() == raw
+        assert isinstance(json.loads(raw.decode()), dict), "what goes to the outbox is text"
     else:
         assert decoded.reason
         assert len(decoded.detail) < 200

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+from pathlib import Path
 
 from streamer.core import limits
+
+ROOT = Path(__file__).resolve().parents[2]
+SENDER_RETRY_DAYS = 7
 
 
 def test_we_answer_before_the_sender_hangs_up() -> None:
@@ -15,7 +20,7 @@ def test_we_answer_before_the_sender_hangs_up() -> None:
 
 
 def test_a_retry_meets_the_event_that_it_repeats() -> None:
-    assert limits.RETENTION_DAYS >= limits.RETENTION_DAYS_MIN > limits.SENDER_RETRY_DAYS
+    assert limits.RETENTION_DAYS >= limits.RETENTION_DAYS_MIN > SENDER_RETRY_DAYS
 
 
 def test_the_largest_body_fits_everywhere_that_it_must_pass() -> None:
@@ -29,7 +34,40 @@ def test_ingest_stops_before_draining_does() -> None:
 
 
 def test_the_service_manager_does_not_kill_us_while_we_stop() -> None:
-    assert limits.LAME_DUCK_SECONDS + limits.GRACEFUL_SECONDS < 45
+    assert int(unit()["TimeoutStopSec"]) > limits.LAME_DUCK_SECONDS + limits.GRACEFUL_SECONDS
+
+
+def test_what_the_reasons_say_of_the_unit_is_what_it_sets() -> None:
+    said = re.findall(r"``(\w+)=(\w+)``", inspect.getsource(limits))
+    assert {name for name, _ in said} == {"MemoryHigh", "TimeoutStopSec", "WatchdogSec"}
+    assert [(name, value) for name, value in said if unit()[name] != value] == []
+
+
+def test_what_waits_in_memory_stays_far_below_the_units_limit() -> None:
+    high = unit()["MemoryHigh"]
+    assert high.endswith("M")
+    assert int(high[:-1]) * limits.MIB >= limits.INGEST_QUEUE_BYTES_MAX * 4
+    assert f"`MemoryHigh=` ({high[:-1]} MiB)" in page("install.md")
+
+
+def test_the_socket_unit_queues_as_many_connections_as_we_do() -> None:
+    assert unit("streamer.socket")["Backlog"] == str(limits.LISTEN_BACKLOG)
+
+
+def test_the_page_on_destinations_says_how_much_of_an_answer_is_read() -> None:
+    base, each = limits.ANSWER_BYTES_MAX // limits.KIB, limits.ANSWER_BYTES_PER_EVENT
+    assert f"answer {base} KiB and {each} bytes per event are read" in page("destinations.md")
+
+
+def unit(name: str = "streamer.service") -> dict[str, str]:
+    """Read what a unit sets; of what stands twice, the last."""
+    lines = (ROOT / "systemd" / name).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
+
+
+def page(name: str) -> str:
+    """Read a page of the documentation, with each run of blanks as one."""
+    return " ".join((ROOT / "docs" / name).read_text().split())
 
 
 def test_every_limit_says_why() -> None:

@@ -41,22 +41,30 @@ BODY = b'{"event_id":"1"}'
 SIGNATURE = sign(KEY, TIMESTAMP.decode(), BODY).encode()
 
 
+def verify(keys: list[bytes], timestamp: bytes, signature: bytes, body: bytes) -> bool:
+    """Check one call; a malformed header is simply no match."""
+    running = Verifier(keys).start(timestamp, signature)
+    if running is None:
+        return False
+    running.update(body)
+    return running.matches()
+
+
 @pytest.mark.parametrize(("key", "timestamp", "body", "signature"), VECTORS)
 def test_agrees_with_openssl(key: bytes, timestamp: str, body: bytes, signature: str) -> None:
     assert sign(key, timestamp, body) == signature
-    assert Verifier([key]).verify(timestamp.encode(), signature.encode(), body)
+    assert verify([key], timestamp.encode(), signature.encode(), body)
 
 
 @pytest.mark.parametrize(("key", "timestamp", "body", "signature"), VECTORS)
 def test_a_change_of_any_part_is_noticed(
     key: bytes, timestamp: str, body: bytes, signature: str
 ) -> None:
-    verifier = Verifier([key])
     flipped = ("1" if signature[0] == "0" else "0") + signature[1:]
-    assert not verifier.verify(timestamp.encode() + b"0", signature.encode(), body)
-    assert not verifier.verify(timestamp.encode(), signature.encode(), body + b" ")
-    assert not verifier.verify(timestamp.encode(), flipped.encode(), body)
-    assert not Verifier([key + b"x"]).verify(timestamp.encode(), signature.encode(), body)
+    assert not verify([key], timestamp.encode() + b"0", signature.encode(), body)
+    assert not verify([key], timestamp.encode(), signature.encode(), body + b" ")
+    assert not verify([key], timestamp.encode(), flipped.encode(), body)
+    assert not verify([key + b"x"], timestamp.encode(), signature.encode(), body)
 
 
 def test_a_vector_in_circulation_whose_digest_belongs_to_another_vendor_does_not_verify() -> None:
@@ -83,7 +91,7 @@ def test_any_of_the_keys_matches_however_the_body_is_cut(
     for chunk in chunks:
         running.update(chunk)
     assert running.matches()
-    assert Verifier(keys).verify(TIMESTAMP, signature, body)
+    assert verify(keys, TIMESTAMP, signature, body)
 
 
 def test_a_verifier_serves_many_calls_at_once_without_mixing_them() -> None:
@@ -100,7 +108,7 @@ def test_a_verifier_serves_many_calls_at_once_without_mixing_them() -> None:
 
 @pytest.mark.parametrize("signature", [b"v0=" + SIGNATURE, SIGNATURE.upper()])
 def test_the_prefix_and_the_case_of_the_digits_do_not_matter(signature: bytes) -> None:
-    assert Verifier([KEY]).verify(TIMESTAMP, signature, BODY)
+    assert verify([KEY], TIMESTAMP, signature, BODY)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +129,7 @@ def test_the_prefix_and_the_case_of_the_digits_do_not_matter(signature: bytes) -
 def test_a_malformed_signature_is_told_from_a_wrong_one(signature: bytes) -> None:
     verifier = Verifier([KEY])
     assert verifier.start(TIMESTAMP, signature) is None
-    assert not verifier.verify(TIMESTAMP, signature, BODY)
+    assert not verify([KEY], TIMESTAMP, signature, BODY)
     wrong = verifier.start(TIMESTAMP, b"0" * 64)
     assert wrong is not None
     assert not wrong.matches()
@@ -136,7 +144,7 @@ def test_a_malformed_timestamp_is_refused_even_when_it_was_signed(timestamp: byt
 @pytest.mark.parametrize("timestamp", [b"1", b"2026-11-01T00:00:00Z", b"~" * 32])
 def test_a_timestamp_is_signed_as_it_came_and_not_read(timestamp: bytes) -> None:
     signature = sign(KEY, timestamp.decode(), BODY).encode()
-    assert Verifier([KEY]).verify(timestamp, signature, BODY)
+    assert verify([KEY], timestamp, signature, BODY)
 
 
 @pytest.mark.parametrize("keys", [[], [b""], [KEY, b""]])

@@ -59,7 +59,7 @@ def anchors(page: Path) -> set[str]:
 def commands(page: Path) -> Iterator[str]:
     """Find every call of our command line, in blocks and in the text."""
     lines = [line for language in ("sh", "console") for block in blocks(page, language)
-             for line in block.splitlines()]  # fmt: skip
+             for line in re.sub(r"\\\n *", "", block).splitlines()]  # fmt: skip
     for line in [*lines, *code(page)]:
         call = re.match(
             r"(?:\$ )?(?:\w+=\S+ )*(?:sudo -u streamer )?(?:[\w./]*/)?streamer (?=[a-z-])(.+)", line

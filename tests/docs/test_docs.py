@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 from cyclopts import App, CycloptsError
 
 from streamer.cli import app
-from streamer.config.reference import json_schema
+from streamer.config.model import Config
 from streamer.config.reference import render as render_settings
 from streamer.core.alarms import ALARMS, Alarm
 from streamer.ingest import answers
@@ -107,7 +108,7 @@ def test_settings_that_the_docs_name_exist() -> None:
     [(pages.name(page), block) for page in PAGES for block in pages.blocks(page, "toml")],
 )
 def test_every_example_of_a_configuration_is_one(page: str, example: str) -> None:
-    jsonschema.validate(tomllib.loads(example), json_schema())
+    jsonschema.validate(tomllib.loads(example), msgspec.json.schema(Config))
 
 
 def section(code: str) -> tuple[str, str]:

@@ -33,9 +33,11 @@ from streamer.store.cursors import Cursor
 from streamer.store.destinations import Declared
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
+from tests.store.build import transact
 
 T = TypeVar("T")
 EVERYTHING = Selection(include=(), exclude=())
+POLICY = DrainPolicy(selection=EVERYTHING, batch_events_max=4)
 START_MS = 1_800_000_000_000
 NAME = "hook"
 
@@ -193,7 +195,7 @@ class Bench:
         """Put a new way out together, as a start of the process does."""
         return Shared(
             self.destination,
-            policy or DrainPolicy(selection=EVERYTHING, batch_events_max=4),
+            policy or POLICY,
             writer=self.writer,
             reader=self.reader,
             clock=self.clock,
@@ -210,14 +212,7 @@ class Bench:
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """Do what a command does: one transaction on a connection of its own."""
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(self.db)
-        except BaseException:
-            self.db.execute("ROLLBACK")
-            raise
-        self.db.execute("COMMIT")
-        return result
+        return transact(self.db, work)
 
     def append(
         self,

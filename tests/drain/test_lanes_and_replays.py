@@ -9,45 +9,15 @@ from msgspec.structs import replace
 
 from streamer.core.alarms import HELD
 from streamer.core.event import StoredEvent
+from streamer.core.limits import FLOOR_CHECK_SECONDS
 from streamer.core.outcome import ACCEPTED, deferred, held, rejected
 from streamer.core.selection import Selection
-from streamer.drain.shared import DrainPolicy
-from streamer.drain.supervisor import (
-    FLOOR_CHECK_SECONDS,
-    DestinationDrain,
-)
-from streamer.store import cursors, dead_letters, destinations, replays
+from streamer.store import cursors, dead_letters, replays
 from streamer.store.replays import Request
-from tests.drain.bench import EVERYTHING, NAME, Bench
+from tests.drain.bench import NAME, POLICY, Bench
+from tests.drain.whole import look, new_drain, replay_of, replay_state
 
 pytestmark = pytest.mark.anyio
-
-POLICY = DrainPolicy(selection=EVERYTHING, batch_events_max=4)
-
-
-def new_drain(bench: Bench, policy: DrainPolicy = POLICY) -> DestinationDrain:
-    return DestinationDrain(NAME, bench.shared(policy))
-
-
-def look(bench: Bench, drain: DestinationDrain) -> None:
-    """Do what the service's control loop does after every change of the database."""
-    known = destinations.load(bench.db, NAME)
-    every = [cursor for cursor in cursors.load_all(bench.db) if cursor.destination == NAME]
-    replay = replays.running(bench.db, NAME)
-    drain.apply(known, replay, {cursor.id: cursor.generation for cursor in every})
-
-
-def replay_of(bench: Bench, *positions: int, letters: Sequence[int] = ()) -> int:
-    request = Request(NAME, positions=tuple(positions), letter_ids=tuple(letters))
-    return bench.transact(
-        lambda db: replays.start(db, request, events=len(positions), now=bench.clock.now())
-    )
-
-
-def replay_state(bench: Bench, replay_id: int) -> str:
-    found = replays.load(bench.db, replay_id)
-    assert found is not None
-    return found.state
 
 
 async def test_a_replay_runs_to_its_end_beside_the_live_order(on_bench: Bench) -> None:

@@ -11,47 +11,14 @@ from msgspec.structs import replace
 from streamer.core.alarms import HELD
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
-from streamer.core.limits import SEND_MARGIN_SECONDS
+from streamer.core.limits import OPEN_RETRY_SECONDS, SEND_MARGIN_SECONDS, TIDY_SECONDS
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
-from streamer.drain.shared import DrainPolicy
-from streamer.drain.supervisor import (
-    OPEN_RETRY_SECONDS,
-    TIDY_SECONDS,
-    DestinationDrain,
-)
-from streamer.store import cursors, destinations, replays
+from streamer.store import cursors, destinations
 from streamer.store.destinations import Known
-from streamer.store.replays import Request
-from tests.drain.bench import EVERYTHING, NAME, Bench
+from tests.drain.bench import NAME, POLICY, Bench
+from tests.drain.whole import look, new_drain
 
 pytestmark = pytest.mark.anyio
-
-POLICY = DrainPolicy(selection=EVERYTHING, batch_events_max=4)
-
-
-def new_drain(bench: Bench, policy: DrainPolicy = POLICY) -> DestinationDrain:
-    return DestinationDrain(NAME, bench.shared(policy))
-
-
-def look(bench: Bench, drain: DestinationDrain) -> None:
-    """Do what the service's control loop does after every change of the database."""
-    known = destinations.load(bench.db, NAME)
-    every = [cursor for cursor in cursors.load_all(bench.db) if cursor.destination == NAME]
-    replay = replays.running(bench.db, NAME)
-    drain.apply(known, replay, {cursor.id: cursor.generation for cursor in every})
-
-
-def replay_of(bench: Bench, *positions: int, letters: Sequence[int] = ()) -> int:
-    request = Request(NAME, positions=tuple(positions), letter_ids=tuple(letters))
-    return bench.transact(
-        lambda db: replays.start(db, request, events=len(positions), now=bench.clock.now())
-    )
-
-
-def replay_state(bench: Bench, replay_id: int) -> str:
-    found = replays.load(bench.db, replay_id)
-    assert found is not None
-    return found.state
 
 
 async def test_a_destination_is_opened_with_its_stored_mark_and_closed_at_the_end(

@@ -13,13 +13,10 @@ from streamer.core.event import StoredEvent
 from streamer.core.limits import SCAN_EVENTS_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, Verdict, deferred, held, rejected
 from streamer.core.selection import Selection
-from streamer.drain.shared import DrainPolicy
 from streamer.store import cursors, ledger
-from tests.drain.bench import EVERYTHING, NAME, Bench
+from tests.drain.bench import NAME, POLICY, Bench
 
 pytestmark = pytest.mark.anyio
-
-POLICY = DrainPolicy(selection=EVERYTHING, batch_events_max=4)
 
 
 def says(outcome: Outcome) -> Callable[[Sequence[StoredEvent]], list[Outcome]]:
@@ -276,7 +273,7 @@ async def test_each_run_of_a_batch_that_was_taken_apart_keeps_its_own_receipts(
         else Outcome(Verdict.ACCEPTED, receipt=f"1565379005402:8391:{at.position:04}")
         for at in batch
     ]
-    policy = DrainPolicy(selection=EVERYTHING, batch_events_max=400)
+    policy = replace(POLICY, batch_events_max=400)
     on_bench.start(on_bench.track(on_bench.shared(policy)).run())
     await on_bench.settle_down()
     rows = on_bench.db.execute("SELECT first_position, last_position, receipt FROM ledger")

@@ -10,13 +10,11 @@ from msgspec.structs import replace
 from streamer.core.alarms import HELD, OUTAGE
 from streamer.core.drain import Phase
 from streamer.core.event import StoredEvent
+from streamer.core.limits import SETTLE_RETRY_SECONDS_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
-from streamer.drain.shared import DrainPolicy
-from tests.drain.bench import EVERYTHING, Bench
+from tests.drain.bench import POLICY, Bench
 
 pytestmark = pytest.mark.anyio
-
-POLICY = DrainPolicy(selection=EVERYTHING, batch_events_max=4)
 
 
 def says(outcome: Outcome) -> Callable[[Sequence[StoredEvent]], list[Outcome]]:
@@ -224,7 +222,7 @@ async def test_a_settlement_is_written_however_long_the_database_refuses(on_benc
     assert on_bench.cursor().progress.position == 0
     assert track.alive_until > on_bench.clock.monotonic()
     await on_bench.writer.maintain(lambda db: db.execute("PRAGMA max_page_count = 1000000"))
-    await on_bench.advance(2)
+    await on_bench.advance(SETTLE_RETRY_SECONDS_MAX)
     assert on_bench.destination.sent == [(1, 2, 3, 4), (5, 6, 7, 8)]
     assert on_bench.cursor().progress.position == 8
 

@@ -240,7 +240,8 @@ async def run_ingest(
             yield ingest
     finally:
         stop.set()
-        await serving
+        async with asyncio.timeout(raw_http.SECONDS_MAX):  # a server that hangs is a failure too
+            await serving
         listener.close()
         writer.stop()
         await writing

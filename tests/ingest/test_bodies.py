@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from typing import Any
 
 import pytest
@@ -84,6 +85,21 @@ async def test_an_unknown_type_is_stored_and_counted(ingest: Ingest, parts: dict
     assert (await ingest.post(body)).status == 200
     assert ingest.bodies() == [body]
     assert ingest.counts()["unknown_types"] == 1
+
+
+@pytest.mark.parametrize(("ahead_seconds", "alarms"), [(-3_600, 0), (-1, 0), (60, 1), (86_400, 1)])
+async def test_an_event_from_the_future_is_stored_and_told_of(
+    ingest: Ingest, ahead_seconds: int, alarms: int
+) -> None:
+    body = event(timestamp=int(time.time()) + ahead_seconds)
+    assert (await ingest.post(body)).status == 200
+    assert ingest.bodies() == [body]
+    assert ingest.alarmed("STR-307") == alarms
+
+
+async def test_an_event_without_a_time_is_stored_and_told_of(ingest: Ingest) -> None:
+    assert (await ingest.post(b'{"event_id":"x","timestamp":"soon"}')).status == 200
+    assert ingest.alarmed("STR-307") == 1
 
 
 READABLE = {

@@ -197,6 +197,17 @@ async def test_a_failing_store_and_a_bug_are_both_503(
         assert ingest.front.tally.of("customerio").refused == 1
 
 
+async def test_what_is_not_answered_503_does_not_count_as_refused(ingest: Ingest) -> None:
+    answers = [
+        await ingest.post(event()),
+        await ingest.post(b"not JSON"),
+        await ingest.post(event(), headers=[]),
+        await ingest.post(event(), method="GET"),
+    ]
+    assert [answer.status for answer in answers] == [200, 200, 401, 405]
+    assert ingest.front.tally.of("customerio").refused == 0
+
+
 async def test_a_writer_that_has_ended_is_503(ingest: Ingest) -> None:
     ingest.writer.stop()
     await ingest.settled()
@@ -225,7 +236,9 @@ async def test_a_row_that_breaks_the_commit_does_not_hurt_its_neighbours(ingest:
 
 async def test_a_body_beyond_the_usual_size_is_kept_whole(start_ingest: StartIngest) -> None:
     async with start_ingest(body_bytes_max=1_000) as ingest:
-        fits, over = event(padding="x" * 500), event("over", padding="x" * 1_000)
+        spare = 1_000 - len(event(padding=""))
+        fits, over = event(padding="x" * spare), event("over", padding="x" * 1_000)
+        assert len(fits) == 1_000
         assert (await ingest.post(fits)).status == 200
         assert (await ingest.post(over)).status == 200
         assert ingest.bodies() == [fits]

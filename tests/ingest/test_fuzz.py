@@ -22,8 +22,12 @@ from tests.support.raw_http import call, connect
 EXAMPLES = int(os.environ.get("STREAMER_TEST_EXAMPLES", "40"))
 GROUP = 8
 
+# Around the edges of machine words, and as long as Python writes them.
+integers = st.integers(-(2**70), 2**70) | st.builds(
+    lambda digits, sign: sign * (10**digits - 1), st.integers(19, 4_300), st.sampled_from([1, -1])
+)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(max_size=20),
+    st.none() | st.booleans() | integers | st.floats() | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
     ),
@@ -34,7 +38,7 @@ fields = {
     "event_id": st.text(max_size=40) | json_values,
     "object_type": st.sampled_from(["email", "customer"]) | json_values,
     "metric": st.sampled_from(["sent", "clicked"]) | json_values,
-    "timestamp": st.integers(0, 2**70) | json_values,
+    "timestamp": integers | json_values,
     "data": json_values | st.fixed_dictionaries({}, optional=people),
 }
 envelopes = st.fixed_dictionaries({}, optional=fields).map(
@@ -56,6 +60,13 @@ def mutated_samples(draw: st.DrawFn) -> bytes:
 
 bodies = st.binary(max_size=60) | envelopes | mutated_samples()
 
+ODD_NUMBERS = ["12345678901234567890", "-9223372036854775809", "9" * 4_300, "9" * 4_301, "-0",
+               "1.0", "1E400", "5e-324"]  # fmt: skip
+ABOUT_NUMBERS = [
+    f'{{"event_id":"n{at}","timestamp":{number},"data":{{"identifiers":{{"id":{number}}}}}}}'.encode()
+    for at, number in enumerate(ODD_NUMBERS)
+]
+
 
 async def send_all(ingest: Ingest, group: list[bytes]) -> None:
     """Send each on one connection and look for it in the database."""
@@ -73,6 +84,8 @@ def test_whatever_was_signed_is_kept(
 ) -> None:
     @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
     @given(st.lists(bodies, min_size=GROUP, max_size=GROUP, unique=True))
+    @example(ABOUT_NUMBERS)
+    @example([f'{{"event_id":{number}}}'.encode() for number in ODD_NUMBERS])
     def check(group: list[bytes]) -> None:
         async def run() -> None:
             directory = tmp_path_factory.mktemp("fuzz")
@@ -88,6 +101,10 @@ def test_whatever_was_signed_is_kept(
 @given(envelopes)
 @example(b'{"event_id":"x","timestamp":1.5,"data":{"identifiers":null,"customer_id":7}}')
 @example(b'{"event_id":"x","data":{"identifiers":{"cio_id":"","id":"","email":"A@B.C"}}}')
+@example(b'{"event_id":"x","data":{"identifiers":{"id":12345678901234567890}}}')
+@example(b'{"event_id":"x","data":{"customer_id":-18446744073709551617}}')
+@example(b'{"event_id":"x","data":{"identifiers":{"id":-0}}}')
+@example(ABOUT_NUMBERS[2])
 def test_both_decoders_say_the_same_of_what_both_can_read(body: bytes) -> None:
     """A change of type in a field that nobody reads must not change whose event it is."""
     try:

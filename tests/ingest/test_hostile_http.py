@@ -75,6 +75,11 @@ async def test_every_other_method_is_405(ingest: Ingest, method: str) -> None:
         assert ingest.is_empty()
 
 
+async def test_of_a_source_that_is_not_there_no_method_is_allowed(ingest: Ingest) -> None:
+    [answer] = await answers_to(ingest, head([], "GET", "/webhooks/nobody"))
+    assert answer.status == 404
+
+
 @pytest.mark.parametrize("target", ["localhost:443", PATH, "/"])
 async def test_nothing_is_tunnelled(ingest: Ingest, target: str) -> None:
     found = await answers_to(ingest, head([], "CONNECT", target) + b"GET /livez HTTP/1.1\r\n\r\n")
@@ -240,6 +245,25 @@ async def test_headers_that_are_too_large_are_refused(
     assert answer.status == 431
     assert answer.closes
     assert ingest.is_empty()
+
+
+@pytest.mark.parametrize("path", [PATH, "/livez"])
+async def test_headers_that_do_not_end_are_cut_off(ingest: Ingest, path: str) -> None:
+    """They are never handed to anybody, so only the server can bound them."""
+    async with connect(ingest.address) as sender:
+        await sender.send(head([("X-Large", "x" * 20_000)], "GET", path)[:-2])
+        answer = await sender.answer()
+        assert answer is not None
+        assert (answer.status, answer.closes) == (431, True)
+        assert await sender.rest() == b""
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", [PATH, "/livez", "/nothing"])
+async def test_no_answer_names_the_server(ingest: Ingest, path: str, method: str) -> None:
+    [answer] = await answers_to(ingest, call(BODY, path=path, method=method))
+    assert not answer.all("server")
+    assert not answer.all("x-powered-by")
 
 
 async def test_many_small_headers_are_no_reason_to_refuse(ingest: Ingest) -> None:

@@ -78,6 +78,14 @@ def test_a_sender_that_goes_is_noticed() -> None:
         read([b"half"], Budget(100), bytes_max=100, complete=False)
 
 
+def test_memory_can_be_taken_to_the_last_byte() -> None:
+    budget = Budget(10)
+    budget.take(8)
+    budget.take(2)
+    with pytest.raises(Overloaded):
+        budget.take(1)
+
+
 def test_memory_that_is_not_there_is_not_taken() -> None:
     budget = Budget(10)
     budget.take(8)

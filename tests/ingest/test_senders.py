@@ -208,6 +208,19 @@ async def test_a_bug_behind_the_front_is_503(start_ingest: StartIngest) -> None:
         assert (await ingest.post(event())).status == 200
 
 
+async def test_a_bug_in_the_middle_of_an_answer_ends_the_connection_and_nothing_else(
+    start_ingest: StartIngest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No second answer can be begun; the sender sees an end, and the server is told of no error."""
+    async with start_ingest(wrap=failing) as ingest, connect(ingest.address) as sender:
+        await sender.send(head([], "GET", "/half"))
+        answered = await sender.rest()
+        assert answered.count(b"HTTP/1.1 ") <= 1
+        assert b"HTTP/1.1 5" not in answered
+        assert (await ingest.post(event())).status == 200
+    assert [record.name for record in caplog.records if record.name == "streamer.server"] == []
+
+
 async def test_a_request_that_is_cut_off_at_the_end_is_503(start_ingest: StartIngest) -> None:
     """The server gives up after its grace, and would answer 500 by itself."""
     answers: list[Answer | None] = []

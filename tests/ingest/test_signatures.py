@@ -11,7 +11,7 @@ import pytest
 from streamer.core.signature import sign
 from tests.ingest.conftest import StartIngest
 from tests.ingest.harness import OLD_KEY, Ingest
-from tests.support.raw_http import KEY, Header, signature
+from tests.support.raw_http import KEY, Header, call, connect, signature
 
 pytestmark = pytest.mark.anyio
 
@@ -105,6 +105,18 @@ async def test_a_wrong_signature_costs_the_sender_a_short_wait_only(
     assert ingest.front.tally.of("customerio").bad_signatures == 1
 
 
+async def test_every_bit_of_the_signature_counts(ingest: Ingest) -> None:
+    """A comparison of the beginning alone would be guessed in an afternoon."""
+    digest = bytes.fromhex(GOOD)
+    async with connect(ingest.address) as sender:
+        for bit in range(256):
+            wrong = bytearray(digest)
+            wrong[bit // 8] ^= 1 << bit % 8
+            answer = await sender.ask(call(BODY, headers=headers(NOW, wrong.hex())))
+            assert answer.status == 503, bit
+    assert ingest.is_empty()
+
+
 async def test_a_wrong_signature_is_401_where_that_is_wanted(start_ingest: StartIngest) -> None:
     async with start_ingest(refuse_bad_signature=True) as ingest:
         assert (await ingest.post(BODY, headers=signature(BODY, key="another"))).status == 401
@@ -124,6 +136,22 @@ async def test_an_old_call_is_taken_and_its_age_measured(ingest: Ingest) -> None
     assert ingest.alarmed("STR-105") == 1
     age = ingest.front.tally.of("customerio").oldest_call_seconds
     assert 7 * 86_400 <= age < 7 * 86_400 + 60
+
+
+async def test_the_greatest_age_stays_when_a_fresher_call_comes(ingest: Ingest) -> None:
+    at = int(time.time())
+    for age in (5_000, 1_000):
+        given = signature(BODY, timestamp=str(at - age))
+        assert (await ingest.post(BODY, headers=given)).status == 200
+    assert ingest.front.tally.of("customerio").oldest_call_seconds >= 5_000
+
+
+async def test_a_call_from_the_future_is_no_old_call(start_ingest: StartIngest) -> None:
+    """This machine's clock may be behind; that must not cost a genuine sender its calls."""
+    async with start_ingest(age_limit_seconds=600.0) as ingest:
+        ahead = str(int(time.time()) + 86_400)
+        assert (await ingest.post(BODY, headers=signature(BODY, timestamp=ahead))).status == 200
+        assert not ingest.alarmed("STR-105")
 
 
 async def test_beyond_a_limit_of_age_a_call_has_to_come_again(start_ingest: StartIngest) -> None:

@@ -31,6 +31,7 @@ from streamer.store.cursors import Cursor
 from streamer.store.destinations import Declared
 from streamer.store.sqlite import Connection
 from tests.model.hands import Hand
+from tests.store.build import transact
 
 T = TypeVar("T")
 START_MS = 1_800_000_000_000
@@ -81,14 +82,7 @@ class World(RuleBasedStateMachine):
     # What the machine does with.
 
     def transact(self, work: Callable[[Connection], T]) -> T:
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(self.db)
-        except BaseException:
-            self.db.execute("ROLLBACK")
-            raise
-        self.db.execute("COMMIT")
-        return result
+        return transact(self.db, work)
 
     def declare(self, db: Connection) -> None:
         declared = [

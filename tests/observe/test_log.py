@@ -80,6 +80,22 @@ def test_where_tells_the_places_and_not_the_message() -> None:
     assert SECRET not in said
 
 
+def test_where_looks_into_the_groups_that_an_exception_was_wrapped_in() -> None:
+    error = KeyError(SECRET)
+    try:
+        raise error
+    except KeyError as caught:
+        wrapped = ExceptionGroup("tasks", [ExceptionGroup("tasks", [caught]), ValueError()])
+    assert log.culprit(wrapped) is error
+    assert log.where(wrapped).startswith("KeyError at test_log.py:")
+
+
+def test_the_most_severe_level_has_a_priority_of_its_own() -> None:
+    stream = _set_up(under_journal=True)
+    structlog.get_logger("streamer.test").critical("thing.over")
+    assert stream.getvalue().startswith("<2>{")
+
+
 def test_people_get_lines_without_braces() -> None:
     stream = _set_up(form="console")
     structlog.get_logger("streamer.test").info("thing.happened", count=3)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from streamer.core.drain import Burial
 from streamer.core.event import Event, StoredEvent
@@ -31,6 +32,8 @@ from streamer.store.cursors import Cursor, CursorState
 from streamer.store.destinations import Declared
 from streamer.store.settling import Settlement
 from streamer.store.sqlite import Connection
+
+T = TypeVar("T")
 
 NOW = 1_790_000_000_000
 ALL = Selection(include=(), exclude=())
@@ -88,6 +91,41 @@ def append_at(db: Connection, positions: Iterable[int], **changed: object) -> No
         assert append(db, event(position, **changed)) == [Kept.STORED]
 
 
+def fill_outbox(
+    db: Connection, events: int, *, first: int = 1, body_bytes: int = 20, step_ms: int = 1000
+) -> None:
+    """Append many events at once, one each ``step_ms`` up to now; one in ten was opened."""
+    db.execute(
+        "WITH RECURSIVE numbers (n) AS"
+        " (SELECT ?5 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1 + ?5 - 1)"
+        " INSERT INTO outbox (lane_key, received_at, occurred_at, object_type, metric, source,"
+        " event_id, body) SELECT n, ?2 - (?1 + ?5 - 1 - n) * ?3, NULL, 'email',"
+        " CASE WHEN n % 10 THEN 'sent' ELSE 'opened' END, 'customerio', 'event-' || n,"
+        " json_quote(printf('%.*c', ?4 - 2, 'x')) FROM numbers",
+        (events, NOW, step_ms, body_bytes, first),
+    )
+    db.execute(
+        "UPDATE totals SET outbox_events = outbox_events + ?1, outbox_bytes = outbox_bytes + ?2",
+        (events, events * body_bytes),
+    )
+
+
+@contextmanager
+def counted_steps(db: Connection) -> Iterator[list[int]]:
+    """Count the steps of SQLite's machine, which say what a statement costs on any computer."""
+    steps = [0]
+
+    def step() -> int:
+        steps[0] += 10
+        return 0
+
+    db.set_progress_handler(step, 10)
+    try:
+        yield steps
+    finally:
+        db.set_progress_handler(None, 0)
+
+
 def read_all(db: Connection) -> list[StoredEvent]:
     """Read the whole outbox."""
     scan = outbox.read_after(db, 0, selection=ALL, events_max=10**6, bytes_max=2**40)
@@ -96,9 +134,19 @@ def read_all(db: Connection) -> list[StoredEvent]:
 
 def declare(db: Connection, *declared: Declared, now: int = NOW) -> None:
     """Declare destinations in a transaction of their own."""
-    db.execute("BEGIN")
-    destinations.declare(db, declared, now=now)
+    transact(db, lambda at: destinations.declare(at, declared, now=now))
+
+
+def transact(db: Connection, work: Callable[[Connection], T]) -> T:
+    """Do something in one transaction, as a command does."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(db)
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
     db.execute("COMMIT")
+    return result
 
 
 def only_cursor(db: Connection, destination: str, *, replay_id: int = 0) -> Cursor:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from streamer.core.errors import UsageError
 from streamer.core.settlement import Progress, Window, settle
 from streamer.store import cursors, destinations, outbox, settling
+from streamer.store.check import check
 from streamer.store.cursors import Cursor, CursorState
 from streamer.store.destinations import Declared
 from streamer.store.settling import Settlement
@@ -23,8 +24,10 @@ from tests.store.build import (
     NOW,
     append,
     append_at,
+    counted_steps,
     declare,
     event,
+    fill_outbox,
     only_cursor,
     open_fresh,
     read_all,
@@ -79,14 +82,6 @@ def test_a_move_wakes_a_held_destination_and_drops_its_floors(db: Connection) ->
     assert {at.state for at in cursors.load(db, "hook")} == {CursorState()}
 
 
-def test_cursors_of_more_lanes_inherit_the_generation_of_a_rewind(db: Connection) -> None:
-    """A settlement closes dead letters of events that are sent again by it."""
-    declare(db, Declared("hook", "http"))
-    cursors.move(db, "hook", 0, now=NOW)
-    declare(db, Declared("hook", "http", lanes=3))
-    assert {at.generation for at in cursors.load(db, "hook")} == {2}
-
-
 @pytest.mark.parametrize(
     ("start", "position"),
     [("earliest", 9), ("now", 12), (NOW + 11, 10), (NOW + 99, 12), (0, 9)],
@@ -100,6 +95,17 @@ def test_a_new_destination_begins_where_it_is_told(
     assert only_cursor(db, "hook").progress.position == position
     declare(db, Declared("hook", "http", start="earliest"))
     assert only_cursor(db, "hook").progress.position == position
+
+
+def test_a_new_destination_begins_without_reading_the_outbox(db: Connection) -> None:
+    """Calls wait for this transaction."""
+    fill_outbox(db, 20_000)
+    declare(db, Declared("known", "http"))
+    for start in ("earliest", "now", NOW - 5_000_000, NOW + 1):
+        with counted_steps(db) as steps:
+            declare(db, Declared("known", "http"), Declared(f"new-{start}", "http", start=start))
+        assert steps[0] < 3_000
+    assert only_cursor(db, f"new-{NOW - 5_000_000}").progress.position == 14_999
 
 
 def test_a_new_destination_of_an_emptied_outbox_begins_at_its_end(db: Connection) -> None:
@@ -170,6 +176,44 @@ def test_going_back_to_a_lane_count_restores_the_lanes_whose_floors_were_dropped
     declare(db, Declared("hook", "http", lanes=4))
     live = [at for at in cursors.load(db, "hook") if at.lane.lanes == 4]
     assert [at.progress.position for at in live] == [5, 5, 5, 8]
+
+
+UNREADABLE = [
+    *("", "[3", "[3, 4", "\ufeff[]", "null", '{"3": 4}', "[3, true]", '["3"]', "[3.5]", "[[3]]"),
+    *("[NaN]", f"[{'9' * 30}]", "[" * 100_000, "[2]", "[3, 6]", "[-1]"),
+]
+
+
+def damage(db: Connection, destination: str, ahead: str | bytes) -> None:
+    """Write what no program of ours writes."""
+    db.execute("PRAGMA ignore_check_constraints = ON")
+    db.execute(
+        "UPDATE cursors SET ahead = CAST(? AS TEXT) WHERE destination = ?", (ahead, destination)
+    )
+    db.execute("PRAGMA ignore_check_constraints = OFF")
+
+
+@pytest.mark.parametrize("ahead", [*UNREADABLE, b"[3, \xff]", b"\x00"])
+def test_what_cannot_be_true_of_settled_ahead_is_forgotten_and_sent_again(
+    db: Connection, path: Path, ahead: str | bytes
+) -> None:
+    declare(db, Declared("hook", "http"), Declared("lake", "aep"))
+    append(db, *(event(number) for number in range(1, 6)))
+    for name in ("hook", "lake"):
+        cursor = only_cursor(db, name)
+        progress = Progress(2, frozenset({4}))
+        settling.settle(db, Settlement(cursor, progress, CursorState(), NOW))
+    damage(db, "hook", ahead)
+    cursors.load_all(db)
+    assert [finding.what for finding in check(path) if "ahead" in finding.what] == [
+        "what a cursor of hook has settled ahead cannot be read"
+    ]
+    assert cursors.mend(db) == ["hook"]
+    hook = only_cursor(db, "hook")
+    assert (hook.progress, hook.generation) == (Progress(2), 2)
+    assert only_cursor(db, "lake").progress == Progress(2, frozenset({4}))
+    assert cursors.mend(db) == []
+    assert check(path) == []
 
 
 class Drained:

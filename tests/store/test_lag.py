@@ -31,9 +31,11 @@ from tests.store.build import (
     NOW,
     append,
     append_at,
+    counted_steps,
     declare,
     event,
     fill_every_table,
+    fill_outbox,
     open_fresh,
     read_all,
 )
@@ -116,11 +118,55 @@ def test_beyond_a_bound_lag_is_estimated_and_says_so(
     db: Connection, monkeypatch: pytest.MonkeyPatch, gap: int
 ) -> None:
     monkeypatch.setattr(lag, "LAG_COUNT_EVENTS_MAX", 10)
+    monkeypatch.setattr(lag, "LAG_SAMPLE_EVENTS", 2)
     declare(db, Declared("hook", "http", include=("*.sent",)))
     for number in range(1, 41):
         position = number if number <= 20 else number + gap
         append_at(db, [position], metric="sent" if number % 2 else "opened")
     assert measured(db) == Lag(20, NOW, approximate=True)
+
+
+def test_what_ends_at_the_bound_is_counted_exactly(
+    db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lag, "LAG_COUNT_EVENTS_MAX", 10)
+    declare(db, Declared("hook", "http", include=("*.sent",)))
+    append(db, *(event(number) for number in range(1, 11)))
+    assert measured(db) == Lag(10, NOW)
+
+
+@pytest.mark.parametrize(("include", "events"), [("*.opened", 1_200), ("*.bounced", 3_000)])
+def test_an_estimate_sees_what_came_late(db: Connection, include: str, events: int) -> None:
+    """The oldest events may be of other types than the rest."""
+    fill_outbox(db, 20_000)
+    db.execute("UPDATE outbox SET metric = 'sent' WHERE position <= 5000")
+    db.execute("UPDATE outbox SET metric = 'bounced' WHERE position > 17000")
+    declare(db, Declared("hook", "http", include=(include,)))
+    said = measured(db)
+    assert said.approximate
+    assert events * 0.5 <= said.events <= events * 1.5
+    assert said.oldest_received_at is not None
+    assert said.oldest_received_at >= NOW - 15_000_000, "and not the oldest event of all"
+
+
+def test_status_costs_the_same_however_long_the_backlog_is(db: Connection) -> None:
+    steady = (
+        Declared("plain", "file"),
+        Declared("filtered", "http", include=("*.opened",)),
+        Declared("lanes", "http", lanes=4),
+    )
+    for lanes in (2, 3):
+        declare(db, *steady, Declared("floors", "http", lanes))
+    fill_outbox(db, 15_000)
+    with counted_steps(db) as at_first:
+        status.read(db, now=NOW)
+    fill_outbox(db, 45_000, first=15_001)
+    with counted_steps(db) as later:
+        said = status.read(db, now=NOW)
+    assert later[0] < at_first[0] * 1.05
+    assert {name: one.lag_events for name, one in said.destinations.items()} == {
+        "plain": 60_000, "filtered": 6_000, "lanes": 60_000, "floors": 60_000
+    }  # fmt: skip
 
 
 def test_a_destination_without_an_event_or_a_cursor_is_not_behind(db: Connection) -> None:

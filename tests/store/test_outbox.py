@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -25,8 +26,10 @@ from tests.store.build import (
     append,
     append_at,
     body,
+    counted_steps,
     counted_totals,
     event,
+    fill_outbox,
     open_fresh,
     read_all,
     said_totals,
@@ -227,3 +230,70 @@ def test_the_totals_are_what_counting_finds(batches: list[list[tuple[int, str]]]
         assert (counts.fetchone()[0] or 0) == sum(map(len, batches))
         positions = [stored.position for stored in read_all(db)]
         assert positions == list(range(1, len(positions) + 1))
+
+
+DISORDER_MS = int(limits.RECEIPT_DISORDER_SECONDS * 1000)
+
+
+def append_received(db: Connection, gaps: list[int], received: list[int]) -> dict[int, int]:
+    """Append an event for each time of receipt; return the times by position."""
+    positions = list(itertools.accumulate(gaps))
+    for position, at in zip(positions, received, strict=True):
+        append_at(db, [position], received_at=at)
+    return dict(zip(positions, received, strict=True))
+
+
+@settings(max_examples=80)
+@given(
+    calls=st.lists(
+        st.tuples(
+            st.sampled_from([1, 2, 10**9]),
+            st.sampled_from([0, 1, DISORDER_MS, 3 * DISORDER_MS]),
+            st.integers(0, DISORDER_MS),
+        ),
+        max_size=12,
+    ),
+    moment=st.integers(-DISORDER_MS, 9 * DISORDER_MS),
+)
+def test_the_first_event_since_a_moment_is_found_though_calls_were_committed_in_another_order(
+    calls: list[tuple[int, int, int]], moment: int
+) -> None:
+    """A call was received up to its deadline before its commit, and commits are in order."""
+    committed = list(itertools.accumulate(pause for _, pause, _ in calls))
+    received = [NOW + at - call[2] for at, call in zip(committed, calls, strict=True)]
+    with scratch() as db:
+        there = append_received(db, [gap for gap, _, _ in calls], received)
+        first = min((at for at, when in there.items() if when >= NOW + moment), default=None)
+        assert outbox.first_since(db, NOW + moment) == first
+
+
+@settings(max_examples=80)
+@given(times=st.lists(st.integers(0, 5).map(lambda days: days * 86_400_000), max_size=12),
+       moment=st.integers(0, 6 * 86_400_000))  # fmt: skip
+def test_where_the_clock_was_set_back_some_event_since_a_moment_is_found(
+    times: list[int], moment: int
+) -> None:
+    with scratch() as db:
+        there = append_received(db, [1] * len(times), times)
+        found = outbox.first_since(db, moment)
+        assert times[-1:] < [moment] if found is None else there[found] >= moment
+
+
+@pytest.mark.parametrize("ago", [0, 1, 50_000, 99_999, 100_001])
+def test_a_moment_is_found_in_few_steps_whatever_the_length_of_the_outbox(
+    db: Connection, ago: int
+) -> None:
+    fill_outbox(db, 100_000)
+    with counted_steps(db) as steps:
+        found = outbox.first_since(db, NOW - ago * 1000)
+    assert found == max(1, 100_000 - ago)
+    assert steps[0] < 1_500
+
+
+def test_a_moment_at_which_very_much_was_received_is_found_in_bounded_steps_a_little_early(
+    db: Connection,
+) -> None:
+    fill_outbox(db, 30_000, step_ms=0)
+    with counted_steps(db) as steps:
+        assert outbox.first_since(db, NOW + 1) == limits.SCAN_EVENTS_MAX
+    assert steps[0] < 10 * limits.SCAN_EVENTS_MAX

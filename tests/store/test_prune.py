@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ from tests.store.build import (
     unreadable,
 )
 
+MINUTE = 60_000
 DAY = 86_400_000
 
 
@@ -90,10 +92,49 @@ def test_a_destination_that_is_not_configured_any_more_pins_its_events(db: Conne
     assert prune_all(db, NOW + 2 * DAY) == []
 
 
-def test_without_any_destination_nothing_is_forgotten(db: Connection) -> None:
+def test_without_any_destination_retention_counts_from_receipt(db: Connection) -> None:
+    append(db, event(1), event(2, received_at=NOW + DAY))
+    prune.mark_settled(db, now=NOW)
+    assert prune_all(db, NOW) == [1, 2]
+    assert prune_all(db, NOW + 1) == [2]
+    assert prune_all(db, NOW + DAY + 1) == []
+
+
+def test_when_the_last_destination_is_forgotten_its_events_count_as_settled_by_then(
+    db: Connection,
+) -> None:
+    declare(db, Declared("hook", "http"))
     append(db, event(1))
+    declare(db)
+    destinations.forget(db, "hook", now=NOW)
+    prune.mark_settled(db, now=NOW + DAY)
+    assert prune_all(db, NOW + DAY) == [1]
+    assert prune_all(db, NOW + DAY + 1) == []
+
+
+def test_a_destination_that_has_lost_its_cursors_keeps_everything(db: Connection) -> None:
+    declare(db, Declared("hook", "http"))
+    append(db, event(1))
+    cursors.drop(db, "hook")
     prune.mark_settled(db, now=NOW)
     assert prune_all(db, NOW + DAY) == [1]
+
+
+@pytest.mark.parametrize(
+    ("start", "left"), [("earliest", [1, 2]), (NOW + MINUTE, [2]), ("now", [])]
+)
+def test_retention_starts_anew_for_what_a_new_destination_is_sent(
+    db: Connection, start: str | int, left: list[int]
+) -> None:
+    for number in (1, 2):
+        now = NOW + (number - 1) * MINUTE
+        append(db, event(number, received_at=now))
+        prune.mark_settled(db, now=now)
+    declare(db, Declared("hook", "http", start=start))
+    settle_through(db, "hook", 2, NOW + DAY)
+    prune.mark_settled(db, now=NOW + DAY)
+    assert prune_all(db, NOW + DAY) == left
+    assert prune_all(db, NOW + DAY + 1) == []
 
 
 def test_what_an_operator_rewound_is_not_settled_any_more(db: Connection) -> None:

@@ -37,7 +37,7 @@ from tests.store.build import (
     read_all,
 )
 
-PAGE = sqlite.PAGE_BYTES
+PAGE = 4096
 EVENTS = 200
 
 

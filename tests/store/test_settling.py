@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from streamer.core.limits import LEDGER_COALESCE_EVENTS_MAX, LEDGER_COALESCE_SECONDS
 from streamer.core.settlement import Progress, Window, runs, settle
-from streamer.store import cursors, dead_letters, destinations, ledger, settling, sqlite
+from streamer.store import cursors, dead_letters, destinations, ledger, replays, settling, sqlite
 from streamer.store.cursors import CursorState
 from streamer.store.destinations import Declared
 from streamer.store.ledger import Entry
@@ -187,3 +187,20 @@ def test_the_ledger_never_claims_what_is_not_settled_and_knows_all_that_is(
             assert not claimed or position in accepted | buried
         assert destinations.load(db, "hook").accepted == len(accepted)
         assert len(dead_letters.list_letters(db)) == len(buried)
+
+
+def test_a_live_delivery_closes_the_letter_of_a_replay_that_ran_ahead_of_it(
+    db: Connection,
+) -> None:
+    """A replay may cover what is still pending, and be refused what is taken a moment later."""
+    declare(db, Declared("hook", "http"))
+    append(db, event(1), event(2))
+    first, _ = read_all(db)
+    request = replays.Request("hook", 1, 2)
+    replay = replays.start(db, request, events=2, now=NOW)
+    ahead = only_cursor(db, "hook", replay_id=replay)
+    buried = Settlement(ahead, Progress(1), CursorState(), NOW, buried=(burial(first),))
+    assert settling.settle(db, buried) is not None
+    assert [one.state for one in dead_letters.list_letters(db, state=None)] == ["open"]
+    assert accept(db, only_cursor(db, "hook"), [first]) is not None
+    assert [one.state for one in dead_letters.list_letters(db, state=None)] == ["accepted"]

@@ -149,6 +149,18 @@ def test_each_error_of_sqlite_becomes_one_that_an_operator_can_act_on(
     assert type(mapped) is kind
     assert text in str(mapped)
     assert sqlite.blames_store(error) is blames
+    assert sqlite.may_pass(error) is blames
+
+
+def test_damage_is_the_stores_fault_and_does_not_pass(tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.db"
+    garbage.write_bytes(b"no database at all " * 1_000)
+    with pytest.raises(StoreDamaged) as raised:
+        sqlite.connect_read_only(garbage)
+    cause = raised.value.__cause__
+    assert isinstance(cause, sqlite.Error)
+    assert sqlite.blames_store(cause)
+    assert not sqlite.may_pass(cause)
 
 
 def test_errors_of_pythons_own_blame_nobody_else(db: Connection) -> None:

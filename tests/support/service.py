@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import queue
 import re
@@ -128,9 +129,9 @@ def running_service(directory: Path, config_text: str = CONFIG) -> Iterator[Serv
     reader = threading.Thread(target=_read, args=(process.stderr, said, lines), daemon=True)
     reader.start()
     try:
-        url = _wait_for(said, lines, r"Webhook URL\s+(http://\S+)/webhooks/")
-        admin_url = _wait_for(said, lines, r"Metrics\s+(http://\S+)/metrics")
-        service = Service(process, config=config, url=url, admin_url=admin_url)
+        started = json.loads(_wait_for(said, lines, r'(\{.*"service\.started".*\})'))
+        [url] = started["ingest"]
+        service = Service(process, config=config, url=url, admin_url=started["admin"])
         service.log = lines
         _wait_until_ready(service)
         yield service

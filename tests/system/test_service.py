@@ -8,30 +8,15 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import KEY, Installation, Process, ask, eventually
+from tests.support.processes import Installation, Process, ask, eventually
 from tests.support.recording_destination import RecordingDestination, always
 from tests.support.serial_sender import SerialSender
 from tests.support.traffic import plan
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with Installation(tmp_path) as made:
-        made.configure(made.file_destination())
-        yield made
-
-
-@pytest.fixture
-def sender(installation: Installation) -> Iterator[SerialSender]:
-    made = SerialSender(installation.url, KEY)
-    yield made
-    made.close()
 
 
 def body(number: int, text: str = "") -> bytes:
@@ -178,25 +163,6 @@ class TestFailing:
         assert process.stop() == 0
         assert not sender.hours_earned
 
-    @pytest.mark.parametrize(
-        "damage",
-        [
-            "PRAGMA legacy_alter_table = ON; ALTER TABLE outbox RENAME COLUMN lane_key TO lost",
-            "UPDATE cursors SET generation = generation + 1, ahead = '{}'",
-        ],
-        ids=["a drain", "the look at the control rows"],
-    )
-    def test_a_loop_that_dies_ends_the_process(
-        self, installation: Installation, sender: SerialSender, damage: str
-    ) -> None:
-        process = installation.start()
-        sender.send(1, body(1))
-        eventually(lambda: installation.is_drained("archive"), "the first event is settled")
-        connection = sqlite3.connect(installation.database, isolation_level=None)
-        connection.executescript(damage)
-        connection.close()
-        assert process.wait(15) == 1
-
 
 class TestReload:
     def reload(self, installation: Installation, process: Process, said: str) -> None:
@@ -307,7 +273,7 @@ def test_a_kill_in_the_middle_of_a_backlog_leaves_each_line_once(
 def test_an_idle_service_costs_next_to_nothing(installation: Installation) -> None:
     process = installation.start()
     process.wait_ready()
-    eventually(lambda: "Look at it" in installation.log(), "it has started")
+    eventually(lambda: "service.started" in installation.log(), "it has started")
     stat = Path(f"/proc/{process.pid}/stat")
     if not stat.exists():
         pytest.skip("there is no /proc")

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
+import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
+from streamer.core.limits import RELOAD_WRITE_SECONDS
 from streamer.core.signature import sign
 from tests.support.processes import KEY, LAME_DUCK_SECONDS, Installation, Manager, eventually
+from tests.support.recording_destination import RecordingDestination
 from tests.support.serial_sender import SerialSender
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with Installation(tmp_path) as made:
-        made.configure(made.file_destination())
-        yield made
-
-
-@pytest.fixture
-def sender(installation: Installation) -> Iterator[SerialSender]:
-    made = SerialSender(installation.url, KEY)
-    yield made
-    made.close()
 
 
 def body(number: int) -> bytes:
@@ -175,3 +164,54 @@ def test_a_call_on_its_way_when_the_listener_closes_is_answered(
     sender.close()
     assert not sender.failures
     assert ("event-2",) in installation.query("SELECT event_id FROM outbox")
+
+
+def test_a_lock_of_another_program_does_not_keep_it_from_stopping(
+    installation: Installation, sender: SerialSender
+) -> None:
+    """What was delivered and could not be written down is delivered again."""
+    held: list[sqlite3.Connection] = []
+
+    def lock(number: int, request: bytes) -> tuple[int, bytes]:
+        if number == 0:
+            held.append(sqlite3.connect(installation.database, check_same_thread=False))
+            held[0].execute("BEGIN IMMEDIATE")
+        return 200, b""
+
+    with RecordingDestination(lock) as hook:
+        installation.configure(http_destination(hook.url), server="graceful_seconds = 0.5")
+        process = installation.start()
+        sender.send(1, body(1))
+        eventually(lambda: hook.deliveries, "it is delivered")
+        process.signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        said = [json.loads(line) for line in installation.log().splitlines()]
+        events = [line["event"] for line in said]
+        [given_up] = [line for line in said if line["event"] == "drain.given_up"]
+        assert (given_up["destination"], given_up["tracks"]) == ("hook", 1)
+        assert "service.commits_given_up" in events
+        assert events[-1] == "service.stopped"
+        assert said[-1]["pending"] == {"hook": 1}
+        assert "critical" not in {line["level"] for line in said}
+        held[0].rollback()
+        held[0].close()
+        following = installation.start()
+        eventually(lambda: installation.is_drained("hook"), "it is settled")
+        assert following.stop() == 0
+    assert hook.positions(accepted_only=True) == [1, 1]
+
+
+def test_a_reload_that_cannot_write_does_not_keep_it_from_stopping(
+    installation: Installation,
+) -> None:
+    installation.configure(server="graceful_seconds = 0.5")
+    process = installation.start()
+    process.wait_ready()
+    shell = sqlite3.connect(installation.database, isolation_level=None)
+    shell.execute("BEGIN IMMEDIATE")
+    process.signal(signal.SIGHUP)
+    eventually(lambda: "reload.begun" in installation.log(), "it reloads")
+    process.signal(signal.SIGTERM)
+    assert process.wait(RELOAD_WRITE_SECONDS + 10) == 0
+    shell.close()
+    assert '"reload.refused"' in installation.log()

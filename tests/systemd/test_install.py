@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -66,10 +67,10 @@ class Release:
         self.source = directory / "source"
         self.root = directory / "root"
         self.wheels = directory / "wheels"
-        for path in (self.source / "requirements", self.source / "docs", self.wheels):
+        for path in (self.source / "requirements", self.wheels):
             path.mkdir(parents=True)
-        shutil.copytree(SHIPPED, self.source / "systemd")
-        (self.source / "docs" / "install.md").write_text("How to install.\n")
+        for name in ("systemd", "docs"):
+            shutil.copytree(SHIPPED.parent / name, self.source / name)
         (self.source / "pyproject.toml").write_text(PYPROJECT)
         (self.source / "backend.py").write_text(BACKEND)
         self.says("one")
@@ -185,7 +186,38 @@ class TestInstall:
         units = installed.root / "usr/local/lib/systemd/system"
         for name in ("streamer.service", "streamer.socket"):
             assert (units / name).read_text() == (SHIPPED / name).read_text()
-        assert (installed.program / "share/doc/streamer/install.md").exists()
+
+    def test_the_command_is_on_the_path_of_everyone(self, installed: Release) -> None:
+        link = installed.root / "usr/local/bin/streamer"
+        assert link.readlink() == Path("/opt/streamer/bin/streamer")
+        assert os.access(installed.root / link.readlink().relative_to("/"), os.X_OK)
+
+    def test_the_pages_can_be_read_on_the_machine_by_everyone(self, installed: Release) -> None:
+        pages = installed.program / "share" / "doc" / "streamer"
+        shipped = SHIPPED.parent / "docs"
+        wanted = {path.relative_to(shipped) for path in shipped.rglob("*.md")}
+        found = {path.relative_to(pages) for path in pages.rglob("*.md")}
+        assert found == wanted >= {Path("operating.md"), Path("inspecting.md")}
+        for path in (pages, *pages.rglob("*")):
+            assert path.stat().st_mode & 0o004, path
+            assert path.is_file() or path.stat().st_mode & 0o001, path
+
+    def test_no_page_leads_to_one_that_is_not_on_the_machine(self, installed: Release) -> None:
+        pages = installed.program / "share" / "doc" / "streamer"
+        for page in pages.rglob("*.md"):
+            for link in re.findall(r"\]\(([^)#:]+\.md)[^)]*\)", page.read_text()):
+                target = (page.parent / link).resolve()
+                assert target.is_relative_to(pages.resolve()), link
+                assert target.is_file(), link
+
+    def test_what_the_pages_and_units_name_on_the_machine_is_there(
+        self, installed: Release
+    ) -> None:
+        texts = [*(SHIPPED.parent / "docs").glob("*.md"), *SHIPPED.glob("streamer.*")]
+        named = re.findall(r"/opt/streamer/share/[\w/.-]+", "".join(t.read_text() for t in texts))
+        assert len(set(named)) >= 3
+        for path in named:
+            assert (installed.root / path.lstrip("/").rstrip(".")).exists(), path
 
     @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file to a group")
     def test_secrets_are_for_root_and_settings_for_the_service(self, first_install: Path) -> None:
@@ -230,7 +262,32 @@ class TestInstall:
         assert done.returncode == 0, done.stderr
         assert {name for name in installed.files() if "streamer" in name} == KEPT_FILES
         assert list((installed.root / "opt").iterdir()) == []
-        assert "/var/lib/streamer" in done.stdout
+        for kept in ("/var/lib/streamer", "/etc/streamer", "drop-ins", "the user streamer"):
+            assert kept in done.stdout
+
+    def test_it_can_be_removed_without_the_release_it_came_from(self, installed: Release) -> None:
+        script = installed.program / "share" / "systemd" / "install.sh"
+        done = subprocess.run(
+            ["sh", script, "--root", installed.root, "--uninstall"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Removed." in done.stdout
+        assert list((installed.root / "opt").iterdir()) == []
+
+    def test_running_it_again_changes_nothing_but_the_release(self, installed: Release) -> None:
+        def contents() -> dict[str, str]:
+            return {
+                name: str(path.readlink()) if path.is_symlink() else path.read_text()
+                for name in installed.files() - {"opt/streamer"}
+                for path in [installed.root / name]
+            }
+
+        before = contents()
+        done = installed.install()
+        assert done.returncode == 0, done.stderr
+        assert contents() == before
+        assert installed.run() == "one"
 
     def test_a_directory_that_somebody_else_made_is_left_alone(self, release: Release) -> None:
         release.program.mkdir(parents=True)

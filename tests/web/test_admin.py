@@ -90,7 +90,9 @@ async def test_a_name_that_is_not_its_own_is_421(admin: Address, host: str, path
     assert b"outbox" not in answer.body
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/api/status", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/api/status", "/nothing", "/livezz", "/readyz/", "/livez/../metrics"]
+)
 @pytest.mark.parametrize(
     "given",
     [None, "", TOKEN, "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"bearer{TOKEN}", f"Basic {TOKEN}",
@@ -129,7 +131,8 @@ async def test_the_metrics_can_be_parsed(admin: Address) -> None:
 
 
 async def test_what_is_not_there_and_what_is_not_allowed_say_so(admin: Address) -> None:
-    assert (await get(admin, "/nothing", BEARER)).status == 404
+    for path in ("/nothing", "/api//status", "/api/status/"):
+        assert (await get(admin, path, BEARER)).status == 404, "nothing is redirected"
     async with connect(admin) as sender:
         answer = await sender.ask(head([BEARER, ("Content-Length", "0")], "POST", "/metrics"))
     assert answer.status == 405

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
 import anyio
 import anyio.lowlevel
 import pytest
 
 from streamer.core.errors import StoreError
+from streamer.core.limits import READY_PROBE_SECONDS
+from streamer.store import sqlite
 from streamer.web.health import Health
 from streamer.web.public import make_public
 from tests.ingest.conftest import StartIngest
 from tests.ingest.harness import Ingest, hold
 from tests.support.raw_http import Answer, connect, head, signature
+from tests.support.service import running_service
 
 pytestmark = pytest.mark.anyio
 
@@ -69,6 +77,22 @@ async def test_many_questions_in_one_second_cost_one_write() -> None:
     assert probe.times == 2
 
 
+async def test_the_answer_holds_for_a_second_from_the_end_of_the_write() -> None:
+    """On a slow disk the next question would otherwise write again at once."""
+    clock = Handwound()
+    writes: list[float] = []
+
+    async def write_slowly() -> None:
+        writes.append(clock.seconds)
+        clock.seconds += 1.5
+        await anyio.lowlevel.checkpoint()
+
+    health = Health(clock, is_alive=lambda: True, refuses=lambda: None, write_probe=write_slowly)
+    for _ in range(3):
+        assert await health.unready_reason() is None
+    assert len(writes) == 1
+
+
 async def test_a_failed_write_is_believed_for_a_second_only() -> None:
     probe, clock = Probe(), Handwound()
     health = make_health(probe, clock, [None])
@@ -108,6 +132,40 @@ async def test_both_pages_answer_get_and_head(ingest: Ingest, path: str) -> None
         assert again is not None
         assert again.status == 200
         assert await sender.rest() == b""
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+async def test_both_pages_say_which_installation_answers(
+    start_ingest: StartIngest, path: str
+) -> None:
+    health = make_health(Probe(), Handwound(), [None])
+    health.instance = "4711"
+    async with start_ingest(wrap=lambda _: make_public(health)) as ingest:
+        assert (await get(ingest, path)).one("streamer-instance") == "4711"
+        health.is_alive = lambda: False
+        assert (await get(ingest, "/livez")).one("streamer-instance") == "4711"
+
+
+def test_the_real_program_writes_before_it_says_that_it_is_ready(tmp_path: Path) -> None:
+    """The parts are joined by the service: its probe must be a write, on both listeners."""
+    with running_service(tmp_path) as service:
+        for url in (service.url, service.admin_url):
+            database = service.data_dir / "streamer.db"
+            with closing(sqlite.open_writer(database)) as db:
+                db.execute("DELETE FROM facts WHERE name = 'probed_at'")
+            assert _asked_until_written(url, database)
+
+
+def _asked_until_written(url: str, database: Path) -> bool:
+    """Ask more often than one write's answer is remembered for; tell whether any of it wrote."""
+    until = time.monotonic() + 10 * READY_PROBE_SECONDS
+    while time.monotonic() < until:
+        with urllib.request.urlopen(f"{url}/readyz") as answer:  # noqa: S310 - loopback
+            assert answer.status == 200
+        with closing(sqlite.open_reader(database)) as db:
+            if db.execute("SELECT count(*) FROM facts WHERE name = 'probed_at'").fetchone() == (1,):
+                return True
+    return False
 
 
 async def test_readiness_writes_to_the_database(ingest: Ingest) -> None:

@@ -31,6 +31,7 @@ NAMES = {
     "streamer_wal_bytes": "gauge",
     "streamer_disk_free_bytes": "gauge",
     "streamer_loop_lag_seconds": "gauge",
+    "streamer_destination_settle_retries": "counter",
     "streamer_alarms": "counter",
 }
 """Counters are written with ``_total`` behind the name."""
@@ -55,7 +56,7 @@ STATUS = Status(
 )  # fmt: skip
 FIGURES = ProcessFigures(
     alarms={("STR-101", ""): 1, ('odd"\\\n', "x"): 2}, transactions=30, busy=31, wal_bytes=32,
-    disk_free_bytes=33, loop_lag_seconds=0.25,
+    disk_free_bytes=33, loop_lag_seconds=0.25, settle_retries={"lake": 34},
 )  # fmt: skip
 
 
@@ -97,6 +98,7 @@ def test_the_names_and_kinds_are_those_that_were_promised() -> None:
         ("streamer_destination_state", {"destination": "lake", "state": "ready"}, 0),
         ("streamer_writer_transactions_total", {}, 30),
         ("streamer_loop_lag_seconds", {}, 0.25),
+        ("streamer_destination_settle_retries_total", {"destination": "lake"}, 34),
         ("streamer_alarms_total", {"code": 'odd"\\\n', "subject": "x"}, 2),
     ],
 )

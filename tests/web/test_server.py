@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -24,7 +25,9 @@ Message = dict[str, Any]
 class Running:
     """A server with an application that waits until it is let go."""
 
-    def __init__(self, listener: socket.socket, address: Address) -> None:
+    def __init__(
+        self, listener: socket.socket, address: Address, *, graceful_seconds: float = 0.5
+    ) -> None:
         self.listener = listener
         self.address = address
         self.go_on = asyncio.Event()
@@ -32,7 +35,9 @@ class Running:
         self.stop = asyncio.Event()
         self.begun = 0
         self.task = asyncio.create_task(
-            run_server(self._serve, listener, stop=self.stop.wait, graceful_seconds=0.5)
+            run_server(
+                self._serve, listener, stop=self.stop.wait, graceful_seconds=graceful_seconds
+            )
         )
 
     async def _serve(
@@ -137,3 +142,125 @@ async def test_an_idle_connection_does_not_keep_the_server(running: Running) -> 
         running.stop.set()
         assert await sender.rest() == b""
         await running.ended()
+
+
+async def test_a_connection_that_stays_idle_is_closed_and_one_that_waits_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each one costs a descriptor; but a request under way may take longer than an idle one."""
+    monkeypatch.setattr("streamer.web.server.KEEP_ALIVE_SECONDS", 0.2)
+    listener, address = listen(tmp_path)
+    running = Running(listener, address)
+    async with connect(address) as idle, connect(address) as waiting:
+        running.go_on.clear()
+        await waiting.send(REQUEST)
+        assert await idle.rest() == b""
+        running.go_on.set()
+        answer = await waiting.answer()
+        assert answer is not None
+        assert answer.status == 200
+        assert await waiting.rest() == b""
+    running.stop.set()
+    await running.ended()
+    listener.close()
+
+
+async def test_the_grace_is_for_requests_and_not_for_idle_connections(tmp_path: Path) -> None:
+    """The idle one is closed first; the request may take its time, and then nothing is left."""
+    listener, address = listen(tmp_path)
+    running = Running(listener, address, graceful_seconds=60)
+    running.go_on.clear()
+    async with connect(address) as idle, connect(address) as busy:
+        await busy.send(REQUEST)
+        await eventually(lambda: running.begun == 1)
+        running.stop.set()
+        assert await idle.rest() == b""
+        assert not running.task.done()
+        running.go_on.set()
+        answer = await busy.answer()
+        assert answer is not None
+        assert answer.status == 200
+        await running.ended()
+    listener.close()
+
+
+async def test_nobody_is_let_in_any_more_once_it_is_told_to_stop(running: Running) -> None:
+    """Who comes then waits for the next process, which takes the same listener over."""
+    running.go_on.clear()
+    async with connect(running.address) as first, connect(running.address) as second:
+        await first.send(REQUEST)
+        await eventually(lambda: running.begun == 1)
+        running.stop.set()
+        await asyncio.sleep(0)
+        async with connect(running.address) as late:
+            await late.send(REQUEST)
+            await running.ended()
+            assert running.begun == 1
+            assert await second.rest() == b""
+            following = Running(running.listener, running.address)
+            answer = await late.answer()
+            assert answer is not None
+            assert answer.status == 200
+            following.stop.set()
+            await following.ended()
+
+
+async def test_what_is_cut_off_at_the_end_may_still_say_so(tmp_path: Path) -> None:
+    """The loop ends right after the server: an answer that is not out by then never is."""
+    said: list[str] = []
+    begun, stop = asyncio.Event(), asyncio.Event()
+
+    async def application(*_: object) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _turn in range(10):
+                await asyncio.sleep(0)
+            said.append("farewell")
+
+    listener, address = listen(tmp_path)
+    serving = asyncio.create_task(
+        run_server(application, listener, stop=stop.wait, graceful_seconds=0)
+    )
+    async with connect(address) as sender:
+        await sender.send(REQUEST)
+        await begun.wait()
+        stop.set()
+        await serving
+        assert said == ["farewell"]
+    listener.close()
+
+
+async def test_a_crowd_can_wait_to_be_accepted(running: Running) -> None:
+    """Customer.io opens many at once; one that the kernel turns away costs an hour."""
+    crowd = [socket.socket() for _ in range(100)]
+    try:
+        for one in crowd:
+            one.setblocking(False)
+            one.connect_ex(running.listener.getsockname())
+        # The loop stands still meanwhile, as it does in a moment of much work.
+        connected = [one for one in crowd if select.select([], [one], [], 0.2)[1]]
+        assert len(connected) == len(crowd)
+    finally:
+        for one in crowd:
+            one.close()
+
+
+async def test_an_error_of_an_application_is_told_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def application(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    stop = asyncio.Event()
+    listener, address = listen(tmp_path)
+    serving = asyncio.create_task(
+        run_server(application, listener, stop=stop.wait, graceful_seconds=0)
+    )
+    async with connect(address) as sender:
+        await sender.ask(REQUEST)
+    stop.set()
+    await serving
+    listener.close()
+    assert [one.levelname for one in caplog.records if one.name == "streamer.server"] == ["ERROR"]

@@ -9,17 +9,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from streamer.cli.common import now
+from streamer.cli.common import now, read_any_schema
 from streamer.cli.looks.finding import Finding, failed, ok, warning
+from streamer.cli.wording import count, moment_text, size
 from streamer.config.model import Config
 from streamer.core.times import rfc3339
-from streamer.store import alarms, facts, migrate, sqlite
+from streamer.store import alarms, facts, migrate
 from streamer.store.alarms import RaisedAlarm
 from streamer.store.sqlite import Connection
 
 T = TypeVar("T")
-
-_MIB = 2**20
 
 
 def instance(config: Config) -> str:
@@ -45,13 +44,7 @@ def _schema(config: Config) -> int | None:
 
 
 def _ask(config: Config, work: Callable[[Connection], T]) -> T:
-    connection = sqlite.open_reader(config.database_path)
-    try:
-        return work(connection)
-    except sqlite.Error as error:
-        raise sqlite.map_error(error) from error
-    finally:
-        connection.close()
+    return read_any_schema(config.database_path, work)
 
 
 def judge_schema(version: int, known: int) -> Finding:
@@ -67,11 +60,11 @@ def judge_schema(version: int, known: int) -> Finding:
     return failed(code, what, detail, hint)
 
 
-def judge_wal(size: int, config: Config) -> Finding:
+def judge_wal(wal_bytes: int, config: Config) -> Finding:
     """Judge the size of the write-ahead log, which grows while a reader stays in one SELECT."""
     code, what = "database.wal", "the write-ahead log is small"
-    detail = f"{size / _MIB:.1f} MiB"
-    if size <= config.outbox.wal_alarm_bytes:
+    detail = size(wal_bytes)
+    if wal_bytes <= config.outbox.wal_alarm_bytes:
         return ok(code, what, detail)
     hint = f"Something reads without an end: `fuser {config.database_path}` shows who has it open."
     return failed(code, what, detail, hint)
@@ -87,7 +80,8 @@ def calls_and_alarms(config: Config) -> list[Finding]:
         return []
     at = now()
     raised = _ask(config, lambda db: alarms.current(db, now=at))
-    last = rfc3339(_ask(config, _last_call)) or "none came yet"
+    last_at = _ask(config, _last_call)
+    last = "none came yet" if last_at is None else moment_text(rfc3339(last_at))
     return [ok("database.calls", "the last signed call", last), *judge_alarms(raised)]
 
 
@@ -105,7 +99,7 @@ def judge_alarms(raised: Sequence[RaisedAlarm]) -> list[Finding]:
             alarm.code,
             alarm.title,
             f"{alarm.subject + ': ' if alarm.subject else ''}{alarm.message} "
-            f"(times: {alarm.times}, last at {rfc3339(alarm.last_at)})",
+            f"({count(alarm.times, 'time')}, last {moment_text(rfc3339(alarm.last_at))})",
             f"See {alarm.code} in docs/operating.md.",
         )
         for alarm in raised

@@ -5,23 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamer.cli.calls import Caller, CallFailed, Place, Reply, place_of_bind
+from streamer.cli.common import service_runs
 from streamer.cli.looks.finding import Finding, failed, ok, warning
 from streamer.config.model import Config
-from streamer.core.errors import StoreError
 from streamer.store import lockfile
 from streamer.store.facts import INSTANCE_HEADER
 
 TIMEOUT_SECONDS = 5.0
 SLOW_SECONDS = 1.0
 """A write that takes this long leaves little of the three seconds for a busy moment."""
-
-
-def is_running(data_dir: Path) -> bool | None:
-    """Tell whether a process holds the data directory; None when this user may not look."""
-    try:
-        return lockfile.is_held(data_dir)
-    except (StoreError, OSError):
-        return None
 
 
 def running(data_dir: Path) -> list[Finding]:
@@ -45,7 +37,7 @@ def answering(config: Config, instance: str) -> list[Finding]:
 
     Without a process nothing is asked: a socket unit would start one.
     """
-    if is_running(config.database_path.parent) is False:
+    if service_runs(config.database_path.parent) is False:
         return []
     place = place_of_bind(config.server.bind).at("/readyz")
     try:
