@@ -154,6 +154,10 @@ HELD_PROBE_SECONDS_MAX = 900
 """Longest wait between such tries: what an operator mends is noticed within a quarter of an hour
 even if nobody says ``resume``."""
 
+RECEIPTS_CHARACTERS_MAX = 2_000
+"""Receipts in one ledger row: some eighty of Adobe's. A row for each of many runs must not make the
+ledger larger than the events."""
+
 LEDGER_COALESCE_EVENTS_MAX = 10_000
 """Events that one coalesced ledger row may cover, so that it still tells when an event went."""
 
@@ -229,6 +233,10 @@ CHECKPOINT_BYTES = 4 * MIB
 CHECKPOINT_TRANSACTIONS = 250
 """Transactions between two checkpoints: small ones append four or five pages each, so the log stays
 at about the same 4 MiB."""
+
+SEND_MARGIN_SECONDS = 30.0
+"""What a drain may take beyond the longest `send` that its destination states, to put a batch into
+words and its outcome on the disk, before it counts as dead."""
 
 WINDOW_BATCHES = 4
 """Batches read from the outbox at once: most of the cost of a read is the way to its thread."""
@@ -324,7 +332,7 @@ FLOOR_CHECK_SECONDS = 60.0
 """How often the cursors of an earlier lane count are looked at, while there are any."""
 
 TIDY_SECONDS = 10.0
-"""How often a destination may rotate and compress what is due."""
+"""How often a destination rotates and compresses what is due."""
 
 OUTLOOK_SAMPLES_MAX = 60
 """Minutes of free space that the forecast of a full disk is made from."""

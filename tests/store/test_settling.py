@@ -52,7 +52,7 @@ def test_everything_that_one_attempt_means_is_written_together(hook: Connection)
     settlement = Settlement(
         only_cursor(hook, "hook"), Progress(2, frozenset({4, 5})), CursorState(), NOW,
         (tuple(stored[:2]), tuple(stored[4:])), (burial(stored[3]),), attempt=2, duration_ms=7,
-        receipt="receipt", mark="mark",
+        receipts={1: "receipt", 2: "receipt", 5: "other"}, mark="mark",
     )  # fmt: skip
     assert settling.settle(hook, settlement) == 2
     assert only_cursor(hook, "hook").progress == settlement.progress
