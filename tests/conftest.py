@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -14,3 +17,16 @@ settings.load_profile("streamer")
 def anyio_backend() -> str:
     """Run `anyio` tests on asyncio, the only loop that all our libraries know."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C reach what the tests start, also when a script started them with ``&``.
+
+    Such a script leaves SIGINT ignored, and every process inherits that.
+    """
+    inherited = signal.getsignal(signal.SIGINT)
+    if inherited is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)

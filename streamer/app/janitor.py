@@ -96,11 +96,14 @@ class Janitor:
         self._front.gate.disk_full = room.ingest_stops
         self._on_room(room)
         free = f"{room.free_bytes // 2**20} MiB are free"
-        for alarm, holds in (
-            (alarms.DISK_FLOOR_INGEST, room.ingest_stops),
-            (alarms.DISK_FLOOR_DRAIN, room.drain_stops),
+        for alarm, holds, floor_bytes in (
+            (alarms.DISK_FLOOR_INGEST, room.ingest_stops, self.room.ingest_floor_bytes),
+            (alarms.DISK_FLOOR_DRAIN, room.drain_stops, self.room.drain_floor_bytes),
         ):
-            self._board.note(alarm, "", free) if holds else self._board.clear(alarm, "")
+            if holds:
+                self._board.note(alarm, "", f"{free}, the floor is {floor_bytes // 2**20} MiB")
+            else:
+                self._board.clear(alarm, "")
 
     def wal_bytes(self) -> int:
         """Return the size of the write-ahead log."""

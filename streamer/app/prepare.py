@@ -28,6 +28,12 @@ def make_data_directory(directory: Path) -> None:
     """Make the data directory for its owner alone, and make its entry durable."""
     try:
         make_directory(directory)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next(above for above in (directory, *directory.parents) if above.exists())
+        raise ConfigurationError(
+            f"the data directory {directory} cannot be made: {file} is a file",
+            hint="Move that file away, or set data_dir to another place.",
+        ) from error
     except OSError as error:
         raise ConfigurationError(
             f"the data directory {directory} cannot be made: {error.strerror}",

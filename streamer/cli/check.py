@@ -43,10 +43,9 @@ def check(*, config: ConfigFile = None, json: Json = False) -> None:
 
 
 def _for_programs(found: Inspection) -> dict[str, object]:
-    path = found.loaded.path if found.loaded is not None else None
     return {
         "ok": not found.problems,
-        "path": None if path is None else str(path),
+        "path": None if found.path is None else str(found.path),
         "problems": found.problems,
         "warnings": found.warnings,
     }

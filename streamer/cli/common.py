@@ -7,18 +7,17 @@ notices within half a second.
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from streamer.clock import SystemClock
 from streamer.core.errors import StoreBusy, StoreError, UsageError
-from streamer.core.times import parse_time
 from streamer.store import lockfile, migrate, sqlite
 from streamer.store.sqlite import Connection
 
@@ -36,6 +35,9 @@ _MAGIC = b"SQLite format 3\0"
 
 _LOCK_TRIES = 10
 """Each waits for ``BUSY_TIMEOUT_MILLISECONDS``; a commit of the service takes a few."""
+
+STORABLE = Number(gte=-(2**63), lte=2**63 - 1)
+"""Whole numbers beyond these are none that the database could have."""
 
 ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="Configuration file; see docs/configuration.md.")
@@ -153,18 +155,6 @@ def _begin(connection: Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
 
 
-def moment(text: str | None, option: str) -> int | None:
-    """Read a time from an option; raises `UsageError` naming it."""
-    if text is None:
-        return None
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise UsageError(
-            f"{option} {text!r} is no time", hint="Write it like 2026-11-23T08:00:00Z."
-        ) from error
-
-
 def require_limit(limit: int) -> None:
     """Refuse a limit that would show nothing, or more than there is memory for."""
     if not 1 <= limit <= LIMIT_MAX:
@@ -172,16 +162,6 @@ def require_limit(limit: int) -> None:
             f"--limit is a number from 1 to {LIMIT_MAX:,}",
             hint="Leave it out for as many as fit a few screens.",
         )
-
-
-def require_one_of(kind: str, name: str, names: Sequence[str]) -> None:
-    """Refuse a name that is none of these, with the one that may have been meant."""
-    if name in names:
-        return
-    near = difflib.get_close_matches(name, names, n=1)
-    there = f"There {'are' if len(names) > 1 else 'is'} {', '.join(names) or 'none yet'}."
-    hint = f"Did you mean {near[0]}?" if near else there
-    raise UsageError(f"there is no {kind} {name!r}", hint=hint)
 
 
 def service_runs(data_dir: Path) -> bool | None:

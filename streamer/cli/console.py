@@ -7,6 +7,7 @@ of the command: `BrokenPipeError` passes through to `streamer.cli.main`.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -30,10 +31,16 @@ def print_lines(lines: Iterable[str]) -> None:
     _write("".join(f"{printable(line)}\n" for line in lines))
 
 
-def print_text(lines: Iterable[str]) -> None:
-    """Print sentences, which go on below where the terminal is too narrow for them."""
-    width = layout.paper(sys.stdout).width
-    print_lines(part for line in lines for part in layout.fold(printable(line), width))
+def print_text(lines: Iterable[str], *, striking: re.Pattern[str] | None = None) -> None:
+    """Print sentences, which go on below where the terminal is too narrow for them.
+
+    The group that ``striking`` finds at the beginning of a line stands out, where that can be.
+    """
+    paper = layout.paper(sys.stdout)
+    parts = [part for line in lines for part in layout.fold(printable(line), paper.width)]
+    if striking is not None and paper.bold:
+        parts = [layout.emphasise(part, striking) for part in parts]
+    _write("".join(f"{part}\n" for part in parts))
 
 
 def print_bytes(pieces: Iterable[bytes]) -> None:

@@ -252,7 +252,15 @@ def salvage(
     console.print_text([*lines, f"put it in place with `streamer db restore {target}`"])
 
 
-def shell(*query: str, config: ConfigFile = None) -> None:
+Query = Annotated[
+    str,
+    Parameter(
+        allow_leading_hyphen=True, help="For sqlite3: a query, and options such as -json before it."
+    ),
+]
+
+
+def shell(*query: Query, config: ConfigFile = None) -> None:
     """Open sqlite3 on the database for reading, or run a query; see the views named v_…."""
     path = _path(config)
     common.require_database(path)

@@ -17,8 +17,9 @@ from cyclopts import Parameter
 
 from streamer.cli import common, console
 from streamer.cli.choosing import Kind
-from streamer.cli.common import ConfigFile, Json, Yes
+from streamer.cli.common import STORABLE, ConfigFile, Json, Yes
 from streamer.cli.events import pretty
+from streamer.cli.known import require_configured, require_named_destination
 from streamer.cli.wording import count, moment_text
 from streamer.config.model import Config
 from streamer.core import cloudevents
@@ -37,7 +38,7 @@ NUMBERS_IN_BOOK_MAX = 100
 """Numbers that one entry in the book of acts names."""
 
 
-Ids = Annotated[tuple[int, ...], Parameter(help="Numbers of dead letters.")]
+Ids = Annotated[tuple[int, ...], Parameter(validator=STORABLE, help="Numbers of dead letters.")]
 
 
 @Parameter(name="*")
@@ -71,12 +72,14 @@ def list_letters(
     if state not in (*STATES, "any"):
         raise UsageError(f"--state {state!r} is none", hint=f"One of {', '.join(STATES)}, any.")
     common.require_limit(limit)
-    found = common.read_database(
-        common.load_config(config).config,
-        lambda db: dead_letters.list_letters(
-            db, **asdict(which), state=None if state == "any" else state, limit=limit
-        ),
-    )
+    settings = common.load_config(config).config
+    wanted = None if state == "any" else state
+
+    def find(db: Connection) -> list[DeadLetter]:
+        require_named_destination(db, settings, which.destination)
+        return dead_letters.list_letters(db, **asdict(which), state=wanted, limit=limit)
+
+    found = common.read_database(settings, find)
     console.print_found(
         found,
         json=json,
@@ -121,7 +124,7 @@ def letter_as_json(letter: DeadLetter) -> dict[str, object]:
 
 
 def show(
-    letter: Annotated[int, Parameter(help="The number of a dead letter.")],
+    letter: Annotated[int, Parameter(validator=STORABLE, help="The number of a dead letter.")],
     /,
     *,
     config: ConfigFile = None,
@@ -168,7 +171,7 @@ def retry(
     settings = common.load_config(config).config
 
     def start(db: Connection) -> list[dict[str, object]]:
-        chosen = _choose(db, ids, which)
+        chosen = _choose(db, settings, ids, which)
         by_destination: dict[str, list[DeadLetter]] = {}
         for letter in chosen:
             by_destination.setdefault(letter.destination, []).append(letter)
@@ -213,15 +216,6 @@ def _start_retry(
     return {"replay": replay_id, "destination": name, "events": len(positions)}
 
 
-def require_configured(settings: Config, name: str) -> None:
-    """Refuse to send to a destination that the service does not have."""
-    if name not in settings.destinations:
-        raise UsageError(
-            f"destination {name!r} is not in the configuration: nobody would send to it",
-            hint="Put it back, or let it go with `streamer destination forget`.",
-        )
-
-
 def _open(db: Connection, which: Choice) -> list[DeadLetter]:
     return dead_letters.list_letters(db, destination=which.destination, reason=which.reason)
 
@@ -235,8 +229,11 @@ LETTERS = Kind(
 )
 
 
-def _choose(db: Connection, ids: Sequence[int], which: Choice) -> list[DeadLetter]:
+def _choose(
+    db: Connection, settings: Config, ids: Sequence[int], which: Choice
+) -> list[DeadLetter]:
     """Find the open letters that are meant; raises `UsageError` unless it is clear which."""
+    require_named_destination(db, settings, which.destination)
     chosen = LETTERS.choose(db, ids, which)
     for letter in chosen:
         if letter.state != "open":
@@ -259,7 +256,7 @@ def discard(
     settings = common.load_config(config).config
     chosen = common.read_database(
         settings,
-        lambda db: _choose(db, ids, which),
+        lambda db: _choose(db, settings, ids, which),
     )
     console.confirm(f"Give up {_summary(chosen)} for good?", yes=yes)
 
@@ -296,7 +293,7 @@ def export(
 
     def write(db: Connection) -> None:
         with common.one_moment(db):
-            chosen = _choose(db, ids, which)
+            chosen = _choose(db, settings, ids, which)
             console.print_bytes(_export_lines(db, chosen, raw=raw))
 
     common.read_database(settings, write)

@@ -12,7 +12,9 @@ import msgspec
 from cyclopts import Parameter
 
 from streamer.cli import common, console
-from streamer.cli.common import ConfigFile, Json, OfSource
+from streamer.cli.common import STORABLE, ConfigFile, Json, OfSource
+from streamer.cli.known import require_destination, require_named_source
+from streamer.cli.spans import Since, Until, read_options
 from streamer.cli.wording import count, moment_text, size
 from streamer.core.errors import UsageError
 from streamer.core.event import StoredEvent
@@ -29,10 +31,6 @@ Types = Annotated[
     tuple[str, ...],
     Parameter(name="--type", negative="", help="Only types like email.*; may be given again."),
 ]
-Since = Annotated[
-    str | None, Parameter(name="--since", help="Received at or after, as 2026-11-23T08:00:00Z.")
-]
-Until = Annotated[str | None, Parameter(name="--until", help="Received before.")]
 
 
 def list_events(
@@ -49,35 +47,57 @@ def list_events(
         ),
     ] = None,
     limit: Annotated[int, Parameter(help="At most so many.")] = LIMIT,
-    after: Annotated[int | None, Parameter(help="Those after this position.")] = None,
+    after: Annotated[
+        int | None, Parameter(validator=STORABLE, help="Those after this position.")
+    ] = None,
+    undelivered: Annotated[
+        str | None, Parameter(help="Only what this destination is still to settle.")
+    ] = None,
     config: ConfigFile = None,
     json: Json = False,
 ) -> None:
     """List events, newest last; the newest, unless --after says where to begin."""
     common.require_limit(limit)
+    settings = common.load_config(config).config
+    span = read_options(since, until)
     wanted = Wanted(
         source=source,
         types=types,
-        since=common.moment(since, "--since"),
-        until=common.moment(until, "--until"),
+        since=span.since,
+        until=span.until,
         person=person,
         after=after,
+        undelivered=undelivered,
     )
-    settings = common.load_config(config).config
-    found = common.read_database(settings, lambda db: browse.list_events(db, wanted, limit=limit))
+
+    def find(db: Connection) -> list[Listed]:
+        require_named_source(db, settings, source)
+        if undelivered is not None:
+            require_destination(db, settings, undelivered)
+        return browse.list_events(db, wanted, limit=limit)
+
+    found = common.read_database(settings, find)
     console.print_found(
         found,
         json=json,
         as_json=_as_listed,
         headings=("POSITION", "RECEIVED", "SOURCE", "TYPE", "EVENT ID", "SIZE"),
         row=_row,
-        empty="No event fits." if wanted != Wanted() else _NONE_YET,
+        empty=_empty(wanted),
     )
 
 
 _NONE_YET = (
     "No events are kept: `streamer send-sample` sends one, `streamer doctor` tells what is wrong."
 )
+
+
+def _empty(wanted: Wanted) -> str:
+    if wanted == Wanted():
+        return _NONE_YET
+    if wanted == Wanted(undelivered=wanted.undelivered):
+        return f"{wanted.undelivered} has settled every event that is kept."
+    return "No event fits."
 
 
 def _row(event: Listed) -> tuple[object, ...]:

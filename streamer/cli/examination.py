@@ -7,6 +7,7 @@ see is a finding like any other, and one look that fails does not end the rest.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -15,6 +16,7 @@ from pathlib import Path
 from streamer.cli import common, console
 from streamer.cli.calls import Place, place_of_url
 from streamer.cli.inspection import Inspection, inspect
+from streamer.cli.known import require_one_of
 from streamer.cli.looks import (
     configured,
     database,
@@ -30,6 +32,8 @@ from streamer.config.model import Config
 from streamer.config.secrets import resolve
 from streamer.core.errors import UsageError
 
+_STRIKING = re.compile("(FAILED|WARNING) ")
+
 
 def run(
     config: Path | None, *, url: str | None, source: str | None, send_test: bool, json: bool
@@ -40,17 +44,19 @@ def run(
             "--send-test sends to --url, which is missing", hint="Say --url https://YOUR-HOST too."
         )
     found = inspect(config)
+    if source is not None and found.loaded is not None:
+        require_one_of("source", source, found.loaded.config.sources)
     findings = configured.configuration(found)
     if found.loaded is not None:
         findings += look_inside(found.loaded.config, found)
-    findings += guarded("clock", "the clock is synchronised", machine.clock)
+    findings += guarded("clock", "the clock", machine.clock)
     findings += guarded("unit", "the systemd units", units.units)
     if url is not None:
         findings += _look_from_outside(url, source, found, send_test=send_test)
     if json:
         console.print_json({"ok": not _failures(findings), "findings": findings})
     else:
-        console.print_text(_written(findings))
+        console.print_text(_written(findings), striking=_STRIKING)
         if url is None:
             console.print_text(["Not looked at: the public URL. Say --url https://YOUR-HOST."])
     if _failures(findings):
@@ -63,15 +69,15 @@ def look_inside(config: Config, found: Inspection) -> list[Finding]:
     as_service = permissions.owner_of(directory) in {None, os.geteuid()}
     looks = (
         ("user", "the command's user", partial(permissions.user, directory)),
-        ("service.running", "the service is running", partial(service.running, directory)),
+        ("service.running", "the service", partial(service.running, directory)),
         (
             "service.ready",
-            "the service answers on its own address",
+            "the service's own address",
             lambda: service.answering(config, _instance(config)),
         ),
         ("sqlite", "SQLite", partial(machine.sqlite_library, config.outbox)),
-        ("database", "the database can be read", partial(database.database, config)),
-        ("alarms", "the alarms that stand", partial(database.calls_and_alarms, config)),
+        ("database", "the database", partial(database.database, config)),
+        ("alarms", "the alarms", partial(database.calls_and_alarms, config)),
         ("disk", "the disk", partial(machine.disk, directory, config.outbox)),
         ("permissions", "who can read the data", partial(permissions.data_files, directory)),
     )
@@ -102,7 +108,7 @@ def _look_from_outside(
     findings = guarded("url", "the public URL", lambda: public.public_url(place, known))
     if send_test and config is not None:
         look = partial(_send_test, place, chosen, config)
-        findings += guarded("url.test", "a signed test event is stored", look)
+        findings += guarded("url.test", "the signed test event", look)
     return findings
 
 
@@ -114,7 +120,7 @@ def _known(config: Config) -> public.Known:
 def _send_test(place: Place, source: str, config: Config) -> list[Finding]:
     if source not in config.sources:
         raise UsageError(
-            f"there is no source {source!r} whose key could sign",
+            "it is not clear whose key to sign with",
             hint=f"Say --source: {', '.join(config.sources)}.",
         )
     return public.send_test(place, resolve(config.sources[source].signing_keys[0], os.environ))
@@ -132,5 +138,7 @@ def _written(findings: list[Finding]) -> list[str]:
         lines.append(f"{marks[finding.state]} {finding.what}{detail}")
         if finding.hint:
             lines.append(f"        {finding.hint}")
-    counts = [sum(finding.state == state for finding in findings) for state in marks]
-    return [*lines, "", f"{counts[2]} failed, {count(counts[1], 'warning')}, {counts[0]} ok"]
+    fine, warnings, failures = (
+        sum(finding.state == state for finding in findings) for state in marks
+    )
+    return [*lines, "", f"{failures} failed, {count(warnings, 'warning')}, {fine} ok"]

@@ -13,6 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from streamer.cli import console
+from streamer.cli.calling import called_as
 from streamer.cli.common import Json
 from streamer.config.generated import SIGNING_KEY_FILE
 from streamer.config.template import render
@@ -41,15 +42,16 @@ def init(*, directory: Directory = Path(), force: Force = False, json: Json = Fa
 
 
 def _next_steps(path: Path, data_dir: Path) -> list[str]:
+    program = called_as()
     return [
         "",
         "Next:",
         "  1. Paste the signing key from the webhook's page in Customer.io, then Enter and Ctrl-D:",
         f"       mkdir -m 700 -p {data_dir}",
         f"       install -m 600 /dev/stdin {data_dir / SIGNING_KEY_FILE}",
-        f"  2. streamer check --config {path}",
-        f"  3. streamer serve --config {path}",
-        f"  4. streamer send-sample --config {path}",
+        f"  2. {program} check --config {path}",
+        f"  3. {program} serve --config {path}",
+        f"  4. {program} send-sample --config {path}",
     ]
 
 

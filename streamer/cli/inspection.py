@@ -35,6 +35,8 @@ class Inspection(msgspec.Struct, kw_only=True):
 
     loaded: Loaded | None = None
     """None when the file itself is wrong; then nothing beyond it was looked at."""
+    path: Path | None = None
+    """The file, absolute; None for the built-in configuration."""
     values: Secrets = msgspec.field(default_factory=lambda: Secrets({}, []))
     """The secrets that could be read."""
     destinations: list[Destination] = []
@@ -45,8 +47,7 @@ class Inspection(msgspec.Struct, kw_only=True):
     @property
     def subject(self) -> str:
         """What the findings are about, for a person."""
-        path = self.loaded.path if self.loaded is not None else None
-        return str(path) if path is not None else "the built-in configuration"
+        return str(self.path) if self.path is not None else "the built-in configuration"
 
 
 def inspect(file: Path | None) -> Inspection:
@@ -56,8 +57,9 @@ def inspect(file: Path | None) -> Inspection:
         loaded = load_config(file)
     except ConfigurationErrors as error:
         found.problems += error.problems
+        found.path = error.path
         return found
-    found.loaded = loaded
+    found.loaded, found.path = loaded, loaded.path
     found.warnings += loaded.warnings
     readable = _read_secrets(loaded, found)
     _build_destinations(loaded.config, readable, found)

@@ -20,7 +20,8 @@ _INDENT = "    "
 _WIDTH_MIN = 40
 """Below this nothing is gained by folding."""
 _LABEL = re.compile(r" *\S+(?: \S+)? {2,}(?=\S)")
-_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+_BOLD, _RED, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[1;31m", "\x1b[33m", "\x1b[0m"
+_LOUD = frozenset({"FAILED", "critical", "held"})
 
 
 class Paper(NamedTuple):
@@ -29,13 +30,14 @@ class Paper(NamedTuple):
     width: int | None
     """In columns; None: lines may be of any length."""
     bold: bool
+    """Whether it shows bold and colours, and nobody asked for it not to."""
 
 
 def paper(stream: TextIO) -> Paper:
     """Look at what a stream leads to."""
     if not stream.isatty():
         return Paper(width=None, bold=False)
-    plain = os.environ.get("TERM", "dumb") == "dumb" or bool(os.environ.get("NO_COLOR"))
+    plain = (os.environ.get("TERM") or "dumb") == "dumb" or bool(os.environ.get("NO_COLOR"))
     return Paper(width=max(_WIDTH_MIN, shutil.get_terminal_size().columns), bold=not plain)
 
 
@@ -55,6 +57,16 @@ def fold(line: str, width: int | None) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def emphasise(line: str, striking: re.Pattern[str]) -> str:
+    """Colour the group that is found at the beginning of a line, if any is."""
+    found = striking.match(line)
+    if found is None or found.lastindex is None:
+        return line
+    begin, end = found.span(found.lastindex)
+    colour = _RED if line[begin:end] in _LOUD else _YELLOW
+    return f"{line[:begin]}{colour}{line[begin:end]}{_PLAIN}{line[end:]}"
 
 
 def lay_out(headings: Sequence[str], rows: Sequence[Sequence[str]], paper: Paper) -> Iterator[str]:

@@ -18,8 +18,9 @@ from cyclopts import Parameter
 
 from streamer.cli import common, console
 from streamer.cli.choosing import Kind
-from streamer.cli.common import ConfigFile, Json, OfSource, Yes
+from streamer.cli.common import STORABLE, ConfigFile, Json, OfSource, Yes
 from streamer.cli.events import entry_as_json
+from streamer.cli.known import require_named_source
 from streamer.cli.wording import count, moment_text, size
 from streamer.config.model import Config
 from streamer.core.errors import StreamerError
@@ -35,7 +36,7 @@ ENTRIES_AT_ONCE = 20
 _HEX_COLUMNS = 16
 _LEFT = (Became.EVENT, Became.DUPLICATE)
 
-Ids = Annotated[tuple[int, ...], Parameter(help="Numbers of entries.")]
+Ids = Annotated[tuple[int, ...], Parameter(validator=STORABLE, help="Numbers of entries.")]
 
 
 @Parameter(name="*")
@@ -66,10 +67,13 @@ def list_entries(
 ) -> None:
     """List what is in quarantine, newest last."""
     common.require_limit(limit)
-    found = common.read_database(
-        common.load_config(config).config,
-        lambda db: quarantine.list_entries(db, **asdict(which), limit=limit),
-    )
+    settings = common.load_config(config).config
+
+    def look(db: Connection) -> list[Entry]:
+        require_named_source(db, settings, which.source)
+        return quarantine.list_entries(db, **asdict(which), limit=limit)
+
+    found = common.read_database(settings, look)
     console.print_found(
         found,
         json=json,
@@ -93,7 +97,7 @@ def _row(entry: Entry) -> tuple[object, ...]:
 
 
 def show(
-    entry: Annotated[int, Parameter(help="The number of an entry.")],
+    entry: Annotated[int, Parameter(validator=STORABLE, help="The number of an entry.")],
     /,
     *,
     output: Annotated[
@@ -182,7 +186,7 @@ def retry(
 ) -> None:
     """Read entries again, with the present program; what is an event now joins the outbox."""
     settings = common.load_config(config).config
-    chosen = common.read_database(settings, lambda db: ENTRIES.choose(db, ids, which))
+    chosen = common.read_database(settings, lambda db: _choose(db, settings, ids, which))
     results: list[Reread] = []
     for start in range(0, len(chosen), ENTRIES_AT_ONCE):
         ids_at_once = [entry.id for entry in chosen[start : start + ENTRIES_AT_ONCE]]
@@ -207,6 +211,11 @@ ENTRIES = Kind(
     load=quarantine.load,
     find=_find,
 )
+
+
+def _choose(db: Connection, settings: Config, ids: Sequence[int], which: Choice) -> list[Entry]:
+    require_named_source(db, settings, which.source)
+    return ENTRIES.choose(db, ids, which)
 
 
 def _reread(ids: Sequence[int], settings: Config, db: Connection) -> list[Reread]:
@@ -248,7 +257,7 @@ def discard(
 ) -> None:
     """Delete entries for good."""
     settings = common.load_config(config).config
-    chosen = common.read_database(settings, lambda db: ENTRIES.choose(db, ids, which))
+    chosen = common.read_database(settings, lambda db: _choose(db, settings, ids, which))
     entries = count(len(chosen), "entry", "entries")
     console.confirm(f"Delete {entries} of the quarantine for good?", yes=yes)
 

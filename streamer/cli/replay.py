@@ -14,11 +14,11 @@ import msgspec
 from cyclopts import Parameter
 
 from streamer.cli import common, console
-from streamer.cli.common import ConfigFile, Json, Yes
-from streamer.cli.dead_letters import require_configured
-from streamer.cli.destination import require_known
-from streamer.cli.events import Since, Types, Until
+from streamer.cli.common import STORABLE, ConfigFile, Json, Yes
+from streamer.cli.events import Types
+from streamer.cli.known import require_configured, require_destination
 from streamer.cli.replay_plan import Asked, Plan, Rewind, make_plan, make_rewind, rewind
+from streamer.cli.spans import Since, Until, read_options
 from streamer.cli.watch import trouble_of, watch_replay
 from streamer.cli.wording import count, moment_text
 from streamer.config.model import Config
@@ -26,8 +26,11 @@ from streamer.core.errors import StreamerError, UsageError
 from streamer.core.selection import validate_pattern
 from streamer.core.times import rfc3339
 from streamer.store import replays
-from streamer.store.replays import Replay
+from streamer.store.replays import Replay, Request
 from streamer.store.sqlite import Connection
+
+TYPES_SHOWN = 10
+"""Types that a plan names one by one; there are more than sixty."""
 
 
 def start(
@@ -35,9 +38,11 @@ def start(
     /,
     *,
     from_position: Annotated[
-        int | None, Parameter(name="--from", help="The first position.")
+        int | None, Parameter(name="--from", validator=STORABLE, help="The first position.")
     ] = None,
-    to_position: Annotated[int | None, Parameter(name="--to", help="The last position.")] = None,
+    to_position: Annotated[
+        int | None, Parameter(name="--to", validator=STORABLE, help="The last position.")
+    ] = None,
     since: Since = None,
     until: Until = None,
     events: Annotated[
@@ -61,11 +66,12 @@ def start(
 ) -> None:
     """Start a replay, or rewind the live cursor."""
     settings = common.load_config(config).config
+    span = read_options(since, until)
     asked = Asked(
         from_position=from_position,
         to_position=to_position,
-        since=common.moment(since, "--since"),
-        until=common.moment(until, "--until"),
+        since=span.since,
+        until=span.until,
         events=events,
         types=types,
         every=every,
@@ -90,7 +96,7 @@ def _replay(
     plan = common.read_database(settings, lambda db: _plan(db, settings, name, asked))
     console.say(plan.notes)
     if dry_run:
-        _print_counts(plan.by_type, json=json)
+        _print_plan(plan, json=json)
         return
     if not plan.events:
         raise StreamerError(
@@ -128,25 +134,65 @@ def _follow(settings: Config, replay_id: int, *, watch: bool, json: bool) -> Non
 
 
 def _plan(db: Connection, settings: Config, name: str, asked: Asked) -> Plan:
-    require_known(db, name)
+    require_destination(db, settings, name)
     require_configured(settings, name)
     return make_plan(db, name, asked)
 
 
-def _print_counts(by_type: dict[str, int], *, json: bool) -> None:
+def _print_plan(plan: Plan, *, json: bool) -> None:
+    request = plan.request
     if json:
-        console.print_json({"events": sum(by_type.values()), "by_type": by_type})
+        console.print_json(
+            {
+                "destination": request.destination,
+                "from_position": request.from_position,
+                "to_position": request.to_position,
+                "since": rfc3339(request.since),
+                "until": rfc3339(request.until),
+                "events": plan.events,
+                "by_type": plan.by_type,
+            }
+        )
         return
-    lines = [f"{events:>12,}  {name}" for name, events in by_type.items()]
-    console.print_lines([*lines, f"{sum(by_type.values()):>12,}  in all"])
+    lines = [f"Destination  {request.destination}", f"Positions    {_span(request)}"]
+    if request.since is not None or request.until is not None:
+        lines.append(f"Received     {_received(request)}")
+    _print_counts(lines, plan.by_type)
+
+
+def _span(request: Request) -> str:
+    if request.positions is not None:
+        return count(len(request.positions), "single event")
+    if request.from_position > request.to_position:
+        return "none"
+    return f"{request.from_position} to {request.to_position}"
+
+
+def _received(request: Request) -> str:
+    since = "" if request.since is None else f"since {moment_text(rfc3339(request.since))} "
+    until = "" if request.until is None else f"before {moment_text(rfc3339(request.until))}"
+    return (since + until).strip()
+
+
+def _print_counts(lines: list[str], by_type: dict[str, int]) -> None:
+    """Print the total and what it is made of, the types with few events summed up."""
+    ordered = sorted(by_type.items(), key=lambda entry: (-entry[1], entry[0]))
+    # One further type is named: to sum it up would take a line as well.
+    shown = ordered if len(ordered) <= TYPES_SHOWN + 1 else ordered[:TYPES_SHOWN]
+    rest = ordered[len(shown) :]
+    lines = [*lines, f"Events       {sum(by_type.values()):,}"]
+    lines += [f"{events:>12,}  {name}" for name, events in shown]
+    if rest:
+        lines.append(f"and {len(rest)} other types: {sum(events for _, events in rest):,}")
+    console.print_lines(lines)
 
 
 def _rewind(
     settings: Config, name: str, asked: Asked, *, dry_run: bool, yes: bool, json: bool
 ) -> None:
-    planned = common.read_database(settings, lambda db: _plan_rewind(db, name, asked))
+    planned = common.read_database(settings, lambda db: _plan_rewind(db, settings, name, asked))
     if dry_run:
-        _print_counts(planned.by_type, json=json)
+        _print_rewind(planned, json=json)
         return
     events = count(planned.events, "event")
     console.confirm(
@@ -162,20 +208,33 @@ def _rewind(
 
     moved = common.change_database(settings, move)
     if json:
-        console.print_json(
-            {
-                "destination": name,
-                "cursor": moved.position,
-                "before": moved.before,
-                "events": moved.events,
-            }
-        )
+        console.print_json(_rewind_as_json(moved))
     else:
         console.print_lines([f"the cursor of {name} stands at {moved.position} again"])
 
 
-def _plan_rewind(db: Connection, name: str, asked: Asked) -> Rewind:
-    require_known(db, name)
+def _rewind_as_json(planned: Rewind) -> dict[str, object]:
+    return {
+        "destination": planned.destination,
+        "cursor": planned.position,
+        "before": planned.before,
+        "events": planned.events,
+    }
+
+
+def _print_rewind(planned: Rewind, *, json: bool) -> None:
+    if json:
+        console.print_json({**_rewind_as_json(planned), "by_type": planned.by_type})
+        return
+    lines = [
+        f"Destination  {planned.destination}",
+        f"Cursor       from {planned.before} back to {planned.position}",
+    ]
+    _print_counts(lines, planned.by_type)
+
+
+def _plan_rewind(db: Connection, settings: Config, name: str, asked: Asked) -> Rewind:
+    require_destination(db, settings, name)
     return make_rewind(db, name, asked)
 
 
@@ -258,7 +317,7 @@ def _as_json(told: Told) -> dict[str, object]:
 
 
 def cancel(
-    replay: Annotated[int, Parameter(help="The number of a replay.")],
+    replay: Annotated[int, Parameter(validator=STORABLE, help="The number of a replay.")],
     /,
     *,
     config: ConfigFile = None,

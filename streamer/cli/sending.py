@@ -19,6 +19,8 @@ import msgspec
 
 from streamer.cli import common, console
 from streamer.cli.calls import WEBHOOKS, Caller, CallFailed, Place, place_of_bind, place_of_url
+from streamer.cli.known import require_one_of
+from streamer.config.load import Loaded
 from streamer.config.model import Config
 from streamer.config.secrets import CREDENTIALS_DIRECTORY, resolve
 from streamer.core import samples
@@ -28,6 +30,8 @@ from streamer.core.signature import sign
 
 TIMEOUT_SECONDS = 10.0
 """More than Customer.io's four: a late answer is worth seeing."""
+WRONG_SIGNATURE = "signature wrong"
+"""The service's reason; it has other keys than we have."""
 ROWS_MAX = 20
 PROGRESS_FROM = 100
 _NUMBERS_PER_NANOSECOND = 10**6
@@ -95,7 +99,8 @@ def run(
 ) -> None:
     """Send what is wanted and tell what became of it; exit with 1 if not all was as expected."""
     types = wanted.types()
-    settings = common.load_config(config).config
+    loaded = common.load_config(config)
+    settings = loaded.config
     chosen = _choose_source(settings, source)
     place = _place(settings, url, chosen)
     key = b"not the key" if wanted.bad_signature else _signing_key(settings, chosen)
@@ -109,6 +114,8 @@ def run(
         console.print_json(_for_programs(place, sent))
     else:
         _print(place, sent, seconds=seconds, bad_signature=wanted.bad_signature)
+    if not wanted.bad_signature and any(one.reason == WRONG_SIGNATURE for one in sent):
+        console.say([_signature_advice(loaded, chosen)])
     if not all(one.ok for one in sent):
         sys.exit(1)
 
@@ -119,7 +126,7 @@ def _choose_source(config: Config, source: str | None) -> str:
         return next(iter(config.sources))
     if source is None:
         raise UsageError("it is not clear whose key to sign with", hint=f"Say --source: {known}.")
-    common.require_one_of("source", source, list(config.sources))
+    require_one_of("source", source, list(config.sources))
     return source
 
 
@@ -131,6 +138,21 @@ def _signing_key(config: Config, source: str) -> bytes:
         if secret.credential is not None and not os.environ.get(CREDENTIALS_DIRECTORY):
             error.hint = f"As root: {CREDENTIALS_DIRECTORY}=/etc/streamer/credentials streamer …"
         raise
+
+
+def _signature_advice(loaded: Loaded, source: str) -> str:
+    """Say which key was used, and from where: the service has another one."""
+    secret = loaded.config.sources[source].signing_keys[0]
+    key = next(
+        f"{kind} {name}"
+        for kind, name in msgspec.structs.asdict(secret).items()
+        if name is not None
+    )
+    where = loaded.path or "the built-in configuration"
+    return (
+        f"signed with the first key of {source} ({key}) as {where} has it, and the service has "
+        "others: was it started with another --config, or before the key was changed?"
+    )
 
 
 def _place(config: Config, url: str | None, source: str) -> Place:
@@ -239,26 +261,29 @@ def _for_programs(place: Place, sent: list[Sent]) -> dict[str, object]:
     }
 
 
+def _pace(sent: list[Sent], seconds: float) -> str:
+    """Say how fast it went; of one call its own line has said it."""
+    if len(sent) == 1:
+        return ""
+    times = sorted(one.milliseconds for one in sent)
+    return (
+        f"; median {statistics.median(times):.1f} ms, longest {times[-1]:.1f} ms, "
+        f"{len(sent) / max(seconds, 1e-9):.0f} a second"
+    )
+
+
 def _print(place: Place, sent: list[Sent], *, seconds: float, bad_signature: bool) -> None:
     shown = sent if len(sent) <= ROWS_MAX else [one for one in sent if not one.ok][:ROWS_MAX]
     if shown:
-        console.print_table(
-            ("EVENT ID", "TYPE", "STATUS", "MS", "REASON"),
-            [
-                (one.event_id, one.type, one.status or "none", one.milliseconds, one.reason)
-                for one in shown
-            ],
-            "",
-        )
-    times = sorted(one.milliseconds for one in sent)
-    tally = Counter(one.status or "not at all" for one in sent)
-    console.print_text(
-        [
-            f"{place.url}: "
-            + ", ".join(f"{number} answered {status}" for status, number in tally.items())
-            + f"; median {statistics.median(times):.1f} ms, longest {times[-1]:.1f} ms, "
-            f"{len(sent) / max(seconds, 1e-9):.0f} a second"
+        width = 5 if any(one.reason for one in shown) else 4
+        headings = ("EVENT ID", "TYPE", "STATUS", "MS", "REASON")
+        rows = [
+            (one.event_id, one.type, one.status or "none", one.milliseconds, one.reason)
+            for one in shown
         ]
-    )
+        console.print_table(headings[:width], [row[:width] for row in rows], "")
+    tally = Counter(one.status or "not at all" for one in sent)
+    answers = ", ".join(f"{number} answered {status}" for status, number in tally.items())
+    console.print_text([f"{place.url}: {answers}{_pace(sent, seconds)}"])
     if bad_signature and all(one.ok for one in sent):
         console.print_text(["The wrong signature has raised the alarm STR-101, as it should."])

@@ -6,33 +6,37 @@ library, so that it answers at once on a machine in trouble.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import msgspec
 
-from streamer.cli import common, console
+from streamer.cli import common, console, pages
+from streamer.cli.advice import advice_for
 from streamer.cli.common import ConfigFile, Json
+from streamer.cli.known import NOT_STARTED
+from streamer.cli.standing import read_standing
 from streamer.cli.wording import count, duration, moment_text, size
-from streamer.core.times import rfc3339
-from streamer.store import status as stored_status
-from streamer.store.alarms import RaisedAlarm
-from streamer.store.status import DestinationStatus, SourceStatus, Status
+from streamer.store.status import AlarmStatus, DestinationStatus, SourceStatus, Status
 
 T = TypeVar("T")
 
 _INDENT = "  "
+_STRIKING = re.compile(r"  (?:[a-z0-9_-]+ \(\w+\): (held|waiting)\b|STR-\d+ (critical|warning):)")
+"""What catches the eye on a terminal that shows colours: states and severities, nobody's text."""
+_NEXT = {"held": "probe", "waiting": "attempt"}
 
 
 def status(*, config: ConfigFile = None, json: Json = False) -> None:
     """Show how far each destination is, and what is wrong."""
     settings = common.load_config(config).config
-    found = common.read_database(settings, lambda db: stored_status.read(db, now=common.now()))
+    found = common.read_database(settings, lambda db: read_standing(db, settings))
     running = common.service_runs(settings.database_path.parent)
     if json:
         console.print_json({**msgspec.to_builtins(found), "service_running": running})
     else:
-        console.print_text(describe(found, running=running))
+        console.print_text(describe(found, running=running), striking=_STRIKING)
 
 
 def describe(found: Status, *, running: bool | None) -> Iterator[str]:
@@ -54,6 +58,7 @@ def describe(found: Status, *, running: bool | None) -> Iterator[str]:
     yield "Alarms"
     for alarm in found.alarms:
         yield from (_INDENT + line for line in _alarm(alarm))
+    yield f"More on each code: {pages.page('operating.md')}"
 
 
 def _section(
@@ -72,15 +77,13 @@ def _quarantine(entries: int) -> str:
 
 
 def _destination(name: str, one: DestinationStatus) -> Iterator[str]:
+    if one.state == NOT_STARTED:
+        yield f"{name} ({one.kind}): configured, not started yet"
+        yield f"{_INDENT}a start or reload of the service begins it"
+        return
     state = one.state if one.configured else f"{one.state}, not configured any more"
     yield f"{name} ({one.kind}): {state}, {_lag(one)}"
-    if one.attempt:
-        next_one = (
-            "" if one.next_attempt_at is None else f", next {moment_text(one.next_attempt_at)}"
-        )
-        yield f"{_INDENT}{count(one.attempt, 'attempt')} so far{next_one}"
-    if one.last_error and one.state != "ready":
-        yield f"{_INDENT}last error: {one.last_error}"
+    yield from (_INDENT + line for line in _trouble(name, one))
     if one.dead_letters:
         letters = count(one.dead_letters, "dead letter")
         yield f"{_INDENT}{letters}: see `streamer dead-letters list --destination {name}`"
@@ -90,6 +93,16 @@ def _destination(name: str, one: DestinationStatus) -> Iterator[str]:
         yield f"{_INDENT}go on with `streamer destination resume {name}`"
     if not one.configured:
         yield f"{_INDENT}its events are not pruned until `streamer destination forget {name}`"
+
+
+def _trouble(name: str, one: DestinationStatus) -> Iterator[str]:
+    """Say what a destination waits for, and how not to wait for it."""
+    tried = f"{count(one.attempt, 'attempt')} so far, " if one.attempt else ""
+    if one.state in _NEXT:
+        next_one = f"next {_NEXT[one.state]} {moment_text(one.next_attempt_at)}"
+        yield f"{tried}{next_one}; at once: `streamer destination resume {name}`"
+    if one.last_error and one.state != "ready":
+        yield f"last error: {one.last_error}"
 
 
 def _lag(one: DestinationStatus) -> str:
@@ -120,10 +133,9 @@ def _source(name: str, one: SourceStatus) -> Iterator[str]:
         yield f"{_INDENT}last test event {moment_text(one.last_test_at)}"
 
 
-def _alarm(alarm: RaisedAlarm) -> Iterator[str]:
+def _alarm(alarm: AlarmStatus) -> Iterator[str]:
     subject = f" ({alarm.subject})" if alarm.subject else ""
     yield f"{alarm.code} {alarm.severity}: {alarm.title}{subject}"
     times = f"{alarm.times:,} times, " if alarm.times > 1 else ""
-    last = moment_text(rfc3339(alarm.last_at))
-    yield f"{_INDENT}{alarm.message} ({times}last {last})"
-    yield f"{_INDENT}what to do: docs/operating.md#{alarm.code.lower()}"
+    yield f"{_INDENT}{alarm.message} ({times}last {moment_text(alarm.last_at)})"
+    yield f"{_INDENT}what to do: {advice_for(alarm.code, alarm.subject)}"

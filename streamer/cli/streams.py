@@ -6,6 +6,7 @@ before the end. It knows only the standard library, so that help stays quick.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -13,10 +14,10 @@ from contextlib import suppress
 
 from streamer.core.errors import StreamerError
 
-INTERRUPTED = 130
-"""The exit code of a command that Ctrl-C ended: 128 and the signal's number, as shells count."""
 READER_GONE = 141
-"""That of one whose reader has gone away, as SIGPIPE would have ended it."""
+"""The exit code of a command whose reader has gone away, as SIGPIPE would have ended it."""
+
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def make_whole() -> None:
@@ -43,11 +44,21 @@ def write(out: Callable[..., object], *values: object) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        drop()
-        raise StreamerError(
-            f"standard output cannot be written ({error.strerror})",
-            hint="Free space there, or send it elsewhere; what the command changed is changed.",
-        ) from error
+        raise not_written(error) from error
+
+
+def is_of_output(error: OSError) -> bool:
+    """Tell whether an error is of writing to a stream: one of a file has the file's name."""
+    return error.filename is None and error.errno in _OF_WRITING
+
+
+def not_written(error: OSError) -> StreamerError:
+    """Let go of what cannot be written to standard output, and say so."""
+    drop()
+    return StreamerError(
+        f"standard output cannot be written ({error.strerror})",
+        hint="Free space there, or send it elsewhere; what the command changed is changed.",
+    )
 
 
 def drop() -> None:

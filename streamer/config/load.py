@@ -73,7 +73,9 @@ def load(
     config = walk.config(document.tables)
     if config is None or misplaced:
         raise ConfigurationErrors(
-            [*misplaced, *_located(walk.problems, document)], subject=_subject(document)
+            [*misplaced, *_located(walk.problems, document)],
+            subject=_subject(document),
+            path=document.path,
         )
     warnings = [
         *_located(walk.warnings, document),
@@ -124,24 +126,25 @@ def _text_of(path: Path) -> str:
             content = file.read(CONFIG_FILE_BYTES_MAX + 1)
     except (FileNotFoundError, NotADirectoryError):
         missing = _file_problem(path, "does not exist", "`streamer init` writes one.")
-        raise _MissingFileError([missing], subject="the configuration") from None
+        raise _MissingFileError([missing], path=path) from None
     except OSError as error:
         raise _unusable(
+            path,
             path,
             f"cannot be read: {error.strerror}",
             "Run the command as the service's user, or name another file with `--config`.",
         ) from error
     if len(content) > CONFIG_FILE_BYTES_MAX:
-        raise _unusable(path, "is larger than a configuration can be")
+        raise _unusable(path, path, "is larger than a configuration can be")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _unusable(f"{path}:{line}", "is not UTF-8 text") from None
+        raise _unusable(path, f"{path}:{line}", "is not UTF-8 text") from None
 
 
-def _unusable(where: Path | str, message: str, hint: str = "") -> ConfigurationErrors:
-    return ConfigurationErrors([_file_problem(where, message, hint)])
+def _unusable(path: Path, where: Path | str, message: str, hint: str = "") -> ConfigurationErrors:
+    return ConfigurationErrors([_file_problem(where, message, hint)], path=path)
 
 
 def _file_problem(where: Path | str, message: str, hint: str = "") -> Problem:
@@ -153,9 +156,11 @@ def _syntax_error(path: Path, error: Exception) -> ConfigurationErrors:
     message, where = str(error), str(path)
     if isinstance(error, RecursionError):
         message = "nested too deeply"
+    elif "set_int_max_str_digits" in message:  # Python's own limit, which is none of TOML
+        message = "a number has thousands of digits"
     if place := re.search(r" \(at line (\d+), column (\d+)\)$", message):
         message, where = message[: place.start()], f"{path}:{place[1]}:{place[2]}"
-    return _unusable(where, f"not valid TOML: {message}")
+    return _unusable(path, where, f"not valid TOML: {message}")
 
 
 def _located(found: Sequence[tuple[KeyPath, Problem]], document: _Document) -> list[Problem]:

@@ -233,10 +233,13 @@ class CustomerioSource(
         ),
     ] = None
     app_api_key: Annotated[
-        Secret | None, Meta(description="App API key, only for `streamer customerio …`.")
+        Secret | None,
+        Meta(description="App API key. Reserved for commands to come: nothing uses it yet."),
     ] = None
     app_api_url: Annotated[
-        str, Meta(description="App API; in the EU `https://api-eu.customer.io`."), URL
+        str,
+        Meta(description="App API; in the EU `https://api-eu.customer.io`. Reserved as well."),
+        URL,
     ] = "https://api.customer.io"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -39,7 +40,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class ConfigurationErrors(ConfigurationError):
     """All mistakes of one configuration."""
 
-    def __init__(self, problems: Sequence[Problem], *, subject: str = "the configuration") -> None:
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        *,
+        subject: str = "the configuration",
+        path: Path | None = None,
+    ) -> None:
         count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
         lines = "\n".join(f"  {line}" for problem in problems for line in str(problem).splitlines())
         super().__init__(
@@ -47,6 +54,8 @@ class ConfigurationErrors(ConfigurationError):
             hint="Mend what is listed and look again with `streamer check`.",
         )
         self.problems = list(problems)
+        self.path = path
+        """The file, absolute, if there was to be one."""
 
 
 def dotted(path: KeyPath) -> str:

@@ -74,7 +74,8 @@ signing_keys = [{ file = @signing_key@ }]
 #on_bad_signature = "503"           # "401" costs an hour of waiting when the key was just changed
 #age_warn_seconds = 300
 #age_limit_seconds = 691_200        # left out: signed calls are taken at any age
-#app_api_key = { credential = "customerio-app-api-key" }   # only for `streamer customerio`
+# Reserved: for commands that a later version brings; nothing uses them yet.
+#app_api_key = { credential = "customerio-app-api-key" }
 #app_api_url = "https://api.customer.io"                   # EU: https://api-eu.customer.io
 
 # Every event, one per line, in files that are rotated.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from streamer.core.alarms import ALARMS
+from streamer.core.alarms import ALARMS, DEAD_LETTER, ID_CONFLICT, QUARANTINED
 from streamer.core.limits import ALARM_MEMORY_SECONDS
 from streamer.store.sqlite import Connection
 
@@ -46,8 +46,20 @@ def clear(db: Connection, code: str, subject: str, *, now: int) -> None:
     )
 
 
+_DEALT_WITH = {
+    QUARANTINED.code: "SELECT NOT EXISTS (SELECT 1 FROM quarantine"
+    " WHERE source = ? AND reason <> 'id_conflict')",
+    ID_CONFLICT.code: "SELECT NOT EXISTS (SELECT 1 FROM quarantine"
+    " WHERE source = ? AND reason = 'id_conflict')",
+    DEAD_LETTER.code: "SELECT NOT EXISTS (SELECT 1 FROM dead_letters"
+    " WHERE destination = ? AND pinned IS NOT NULL)",
+}
+"""Incidents that are over before their day is, because an operator has dealt with what they left:
+whether that is so, by the subject."""
+
+
 def current(db: Connection, *, now: int) -> list[RaisedAlarm]:
-    """Return conditions that hold, and incidents of the last day."""
+    """Return conditions that hold, and incidents of the last day that nobody has dealt with."""
     rows = db.execute(
         "SELECT code, subject, message, first_at, last_at, times FROM alarms"
         " WHERE cleared_at IS NULL ORDER BY code, subject"
@@ -65,5 +77,12 @@ def current(db: Connection, *, now: int) -> list[RaisedAlarm]:
             times=times,
         )
         for code, subject, message, first_at, last_at, times in rows
-        if code in ALARMS and (ALARMS[code].lasting or last_at >= recent)
+        if code in ALARMS
+        and (ALARMS[code].lasting or last_at >= recent)
+        and not _is_dealt_with(db, code, subject)
     ]
+
+
+def _is_dealt_with(db: Connection, code: str, subject: str) -> bool:
+    query = _DEALT_WITH.get(code)
+    return query is not None and bool(db.execute(query, (subject,)).fetchone()[0])

@@ -10,6 +10,7 @@ from streamer.core import customerio
 from streamer.core.event import type_name
 from streamer.core.person import person_key
 from streamer.core.selection import Selection
+from streamer.store import destinations
 from streamer.store.sqlite import Connection
 
 
@@ -27,6 +28,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """The person key of the event: see `streamer.core.person`."""
     after: int | None = None
     """Begin behind this position; without it, the newest are shown."""
+    undelivered: str | None = None
+    """A destination that has not settled it yet; then the oldest are shown, which it gets next."""
+
+    @property
+    def begins_somewhere(self) -> bool:
+        """Tell whether the first that fit are meant, and not the last."""
+        return self.after is not None or self.undelivered is not None
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -49,7 +57,10 @@ _COLUMNS = (
 def list_events(db: Connection, wanted: Wanted, *, limit: int) -> list[Listed]:
     """Return up to ``limit`` events in the order of their positions."""
     condition, parameters = _condition(wanted)
-    order = "DESC" if wanted.after is None else "ASC"
+    if wanted.undelivered is not None:
+        unsettled, names = _unsettled(db, wanted.undelivered)
+        condition, parameters = f"{condition} AND {unsettled}", [*parameters, *names]
+    order = "ASC" if wanted.begins_somewhere else "DESC"
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM outbox WHERE {condition} ORDER BY position {order}", parameters
     )
@@ -62,7 +73,7 @@ def list_events(db: Connection, wanted: Wanted, *, limit: int) -> list[Listed]:
                 found.append(
                     Listed(position, source, event_id, name, occurred_at, received_at, len(body))
                 )
-    return found[::-1] if wanted.after is None else found
+    return found if wanted.begins_somewhere else found[::-1]
 
 
 def _condition(wanted: Wanted) -> tuple[str, list[object]]:
@@ -79,6 +90,25 @@ def _condition(wanted: Wanted) -> tuple[str, list[object]]:
             terms += f" AND {term}"
             values.append(value)
     return terms, values
+
+
+_UNSETTLED = """
+position > (SELECT min(cursors.position) FROM cursors
+            WHERE cursors.destination = ? AND cursors.replay_id = 0)
+AND NOT EXISTS (
+    SELECT 1 FROM cursors AS passed
+    WHERE passed.destination = ? AND passed.replay_id = 0
+      AND outbox.lane_key % passed.lanes = passed.lane
+      AND (outbox.position <= passed.position
+           OR outbox.position IN (SELECT value FROM json_each(passed.ahead))))
+"""
+"""Behind the cursor of its lane, not ahead of it, and not passed by a cursor of an earlier lane
+count. The first term lets the search begin at the cursor."""
+
+
+def _unsettled(db: Connection, name: str) -> tuple[str, list[str]]:
+    wanted, patterns = destinations.load(db, name).selection.sql_condition()
+    return f"{_UNSETTLED} AND {wanted}", [name, name, *patterns]
 
 
 def _lane_key(person: str) -> int:

@@ -59,6 +59,20 @@ class SourceStatus(msgspec.Struct, frozen=True):
     oldest_call_seconds: int
 
 
+class AlarmStatus(msgspec.Struct, frozen=True):
+    """One alarm that stands, or an incident of the last day."""
+
+    code: str
+    subject: str
+    """The source or destination that it is about; empty when it is about all."""
+    title: str
+    message: str
+    severity: str
+    first_at: str
+    last_at: str
+    times: int
+
+
 class Status(msgspec.Struct, frozen=True):
     """Everything in one object: what ``streamer status --json`` prints."""
 
@@ -66,7 +80,7 @@ class Status(msgspec.Struct, frozen=True):
     destinations: dict[str, DestinationStatus]
     sources: dict[str, SourceStatus]
     quarantine: int
-    alarms: list[RaisedAlarm]
+    alarms: list[AlarmStatus]
 
 
 def read(db: Connection, *, now: int) -> Status:
@@ -101,7 +115,7 @@ def _read(db: Connection, now: int) -> Status:
         destinations=found,
         sources=_sources(db),
         quarantine=quarantined,
-        alarms=alarms.current(db, now=now),
+        alarms=[_alarm(raised) for raised in alarms.current(db, now=now)],
     )
 
 
@@ -125,6 +139,19 @@ def _destination(
         dead_letters=letters,
         accepted=known.accepted,
         replays=running,
+    )
+
+
+def _alarm(raised: RaisedAlarm) -> AlarmStatus:
+    return AlarmStatus(
+        code=raised.code,
+        subject=raised.subject,
+        title=raised.title,
+        message=raised.message,
+        severity=raised.severity,
+        first_at=rfc3339(raised.first_at),
+        last_at=rfc3339(raised.last_at),
+        times=raised.times,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from streamer.app.prepare import declare
-from streamer.cli import app, report
+from streamer.cli.commands import app, report
 from streamer.cli.common import load_config
 from streamer.config.model import Config
 from streamer.core.errors import StreamerError

@@ -78,11 +78,22 @@ def test_programs_get_one_object(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_configuration_is_told_to_programs_too(tmp_path: Path) -> None:
-    checked = run_command("check", "--config", str(write(tmp_path, "a = = b")), "--json")
+    path = write(tmp_path, "a = = b")
+    checked = run_command("check", "--config", str(path), "--json")
     assert checked.returncode == 78
     told = json.loads(checked.stdout)
-    assert (told["ok"], told["path"]) == (False, None)
+    assert (told["ok"], told["path"]) == (False, str(path))
     assert "not valid TOML" in told["problems"][0]["message"]
+
+
+@pytest.mark.parametrize("text", [CONFIG + "direktory = 1\n", "\x00", None])
+def test_programs_are_told_which_file_is_wrong(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "streamer.toml"
+    if text is not None:
+        path.write_text(text)
+    checked = run_command("check", "--config", str(path), "--json")
+    assert checked.returncode == 78
+    assert json.loads(checked.stdout)["path"] == str(path)
 
 
 def test_a_credential_cannot_be_seen_outside_the_service(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -150,17 +152,30 @@ def test_what_can_be_read_is_rescued_into_a_new_file(desk: Desk, tmp_path: Path)
         assert len(read_all(db)) == 2
 
 
-def test_the_shell_is_the_systems_own_and_can_only_read(desk: Desk, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "query", [["SELECT 1"], ["-json", "SELECT 1"], ["-cmd", ".mode box", "-header", ".tables"], []]
+)
+def test_the_shell_is_the_systems_own_and_can_only_read(
+    desk: Desk, tmp_path: Path, query: list[str]
+) -> None:
     program = tmp_path / "bin" / "sqlite3"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
     program.chmod(0o755)
     path = f"{program.parent}:{os.environ['PATH']}"
-    query = "SELECT 1"
     ended = run_command(
-        "db", "shell", query, "--config", str(desk.config_file), environment={"PATH": path}
+        "db", "shell", *query, "--config", str(desk.config_file), environment={"PATH": path}
     )
-    assert ended.stdout.splitlines() == ["-readonly", str(desk.path), query]
+    assert ended.stdout.splitlines() == ["-readonly", str(desk.path), *query]
+
+
+def test_a_query_can_be_answered_as_json(desk: Desk) -> None:
+    if shutil.which("sqlite3") is None:
+        pytest.skip("there is no sqlite3")
+    ended = run_command(
+        "db", "shell", "-json", "SELECT 1 AS one", "--config", str(desk.config_file)
+    )
+    assert json.loads(ended.stdout) == [{"one": 1}]
 
 
 def test_a_missing_shell_is_said_to_be_missing(

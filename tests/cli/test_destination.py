@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import nullcontext
 
 import pytest
 
@@ -10,6 +11,8 @@ from streamer.store import dead_letters, lockfile
 from tests.cli.desk import CONFIG, Desk
 from tests.store.build import NOW, append, burial, event, read_all
 
+PAUSED = "hook is not paused any more: "
+RUNNING = "hook was not paused: "
 WITHOUT_HOOK = CONFIG.partition("[destinations.hook]")[0]
 
 
@@ -39,6 +42,34 @@ def test_pausing_and_resuming_are_written_where_the_service_looks(desk: Desk) ->
     assert desk.query("SELECT paused_at FROM destinations WHERE name = 'archive'") == [(None,)]
 
 
+@pytest.mark.parametrize(
+    ("state", "paused", "runs", "said"),
+    [
+        ("ready", True, True, f"{PAUSED}it is being drained"),
+        ("ready", False, True, f"{RUNNING}it is being drained"),
+        ("held", False, True, f"{RUNNING}it is held, and probed now with one event"),
+        ("held", True, True, f"{PAUSED}it is held, and probed now with one event"),
+        ("waiting", False, True, f"{RUNNING}the next attempt is made now"),
+        ("held", False, False, f"{RUNNING}it is tried when the service starts"),
+    ],
+)
+def test_resuming_says_what_happens_and_promises_no_more(
+    desk: Desk, state: str, *, paused: bool, runs: bool, said: str
+) -> None:
+    if paused:
+        desk.run("destination", "pause", "hook")
+    with desk.database() as db:
+        next_attempt_at = None if state == "ready" else NOW
+        db.execute(
+            "UPDATE cursors SET state = ?, next_attempt_at = ? WHERE destination = 'hook'",
+            (state, next_attempt_at),
+        )
+    with lockfile.hold(desk.data_dir) if runs else nullcontext():
+        answer = desk.run("destination", "resume", "hook")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith(said)
+
+
 @pytest.mark.parametrize("command", ["pause", "resume", "test", "forget"])
 def test_an_unknown_name_is_answered_with_the_one_that_was_meant(desk: Desk, command: str) -> None:
     near = desk.run("destination", command, "archiv")
@@ -61,7 +92,7 @@ def test_a_directory_that_cannot_be_made_fails_its_test_and_says_what_to_do(desk
     (desk.data_dir / "archive").write_text("a file in its place", encoding="utf-8")
     answer = desk.run("destination", "test", "archive")
     assert answer.code == 1
-    assert "FAILED  the directory is writable" in answer.out
+    assert "FAILED  it is not so that the directory is writable" in answer.out
     assert "choose another directory" in answer.out
     assert "failed" in answer.err
     as_json = desk.run("destination", "test", "archive", "--json")
@@ -78,7 +109,7 @@ def test_a_server_is_connected_to_for_real(desk: Desk) -> None:
         assert "ok      the server can be reached" in answer.out
     answer = desk.run("destination", "test", "hook")
     assert answer.code == 1
-    assert "FAILED  the server can be reached" in answer.out
+    assert "FAILED  it is not so that the server can be reached" in answer.out
     assert "see whether 127.0.0.1 can be reached" in answer.out
     assert "hook: 1 test of 2 failed" in answer.err
 

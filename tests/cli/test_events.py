@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from streamer.cli.wording import moment_text
 from streamer.core.settlement import Progress
 from streamer.core.times import rfc3339
 from streamer.store import dead_letters, replays
@@ -65,7 +66,11 @@ def test_the_list_as_json_tells_what_is_known_without_the_body(filled: Desk) -> 
         (["--until", rfc3339(NOW + 2000)], [1]),
         (["--type", "sms.*", "--type", "email.*", "--limit", "1"], [4]),
         (["--type", "sms.*"], []),
-        (["--source", "other"], []),
+        (["--since", moment_text(rfc3339(NOW + 3000))], [3, 4]),
+        (["--since", "2000w"], [1, 2, 3, 4]),
+        (["--since", "1s"], []),
+        (["--until", "1s"], [1, 2, 3, 4]),
+        (["--undelivered", "archive", "--type", "email.sent"], [3, 4]),
         (["--person", "3@example.com"], []),
     ],
 )
@@ -80,6 +85,11 @@ def test_a_list_is_narrowed_by_options(
     [
         (["--since", "yesterday"], "--since 'yesterday' is no time"),
         (["--limit", "0"], "--limit is a number from 1"),
+        (["--since", "1h", "--until", "2h"], "--since lies behind --until"),
+        (["--since", "2026-01-01", "--until", "2026-01-01"], "--since is --until"),
+        (["--since", "99999999999999d"], "is no time"),
+        (["--source", "custmerio"], "Did you mean customerio?"),
+        (["--undelivered", "archiv"], "Did you mean archive?"),
     ],
 )
 def test_a_list_that_makes_no_sense_is_a_wrong_use(
@@ -212,3 +222,14 @@ def test_an_id_of_two_sources_wants_to_know_which(filled: Desk) -> None:
     assert answer.code == 2
     assert "customerio, other" in answer.err
     assert filled.ask("events", "show", "event-1", "--source", "other")["position"] == 5
+
+
+def test_what_is_undelivered_is_listed_from_the_cursor_on(filled: Desk) -> None:
+    def listed(*options: str) -> list[int]:
+        return [one["position"] for one in filled.ask("events", "list", *options)]
+
+    assert listed("--undelivered", "hook", "--limit", "2") == [1, 2]
+    assert listed("--undelivered", "hook", "--after", "2") == [3, 4]
+    filled.query("UPDATE cursors SET position = 4 WHERE destination = 'archive'")
+    said = filled.run("events", "list", "--undelivered", "archive").out
+    assert said == "archive has settled every event that is kept.\n"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.cli.layout import Paper, fold, lay_out, paper
+from streamer.cli.layout import Paper, emphasise, fold, lay_out, paper
 
 HEADINGS = ("ID", "NAME", "DETAIL")
 ROWS = (("1", "archive", "the answer was no"), ("12", "hook", ""))
@@ -99,3 +100,20 @@ def test_a_terminal_has_a_width_and_is_bold_only_if_it_can_and_may(
         monkeypatch.setenv(name, value)
     assert paper(Terminal()) == Paper(90, bold)
     assert paper(io.StringIO()) == Paper(None, bold=False)
+
+
+STRIKING = re.compile(r"(FAILED|WARNING) |  (held),")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("FAILED  it", "\x1b[1;31mFAILED\x1b[0m  it"),
+        ("WARNING it", "\x1b[33mWARNING\x1b[0m it"),
+        ("  held, so", "  \x1b[1;31mheld\x1b[0m, so"),
+        ("ok      FAILED it", "ok      FAILED it"),
+        ("", ""),
+    ],
+)
+def test_only_what_is_meant_to_stand_out_does(line: str, expected: str) -> None:
+    assert emphasise(line, STRIKING) == expected

@@ -15,6 +15,7 @@ from streamer.config.model import Config
 from streamer.core.errors import StoreError
 from streamer.destinations.base import Finding as Probed
 from streamer.store.alarms import RaisedAlarm
+from tests.support.service import ROOT
 
 SERVICE = {
     "LoadState": "loaded",
@@ -220,6 +221,11 @@ def test_alarms_keep_their_code_and_their_weight() -> None:
     found = database.judge_alarms([raised("STR-301", "critical"), raised("STR-302", "warning")])
     assert states(found) == {"STR-301": "failed", "STR-302": "warning"}
     assert "hook: message" in found[0].detail
+    assert "`streamer destination resume hook`" in found[0].hint
+    assert f"See STR-301 in {ROOT / 'docs' / 'operating.md'}." in found[0].hint
+    past = database.judge_alarms([raised("STR-101", "critical"), raised("STR-304", "critical")])
+    assert states(past) == {"STR-101": "warning", "STR-304": "warning"}
+    assert "It is over, and shown for a day." in past[0].hint
     assert states(database.judge_alarms([])) == {"alarms": "ok"}
 
 

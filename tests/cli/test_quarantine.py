@@ -148,7 +148,8 @@ def test_a_large_quarantine_is_read_in_several_transactions(desk: Desk) -> None:
         (["1", "--all"], "say which entries"),
         (["1", "--source", "other"], "go with --all"),
         (["2", "9"], "there is no entry 9"),
-        (["--all", "--source", "nobody"], "no entry fits"),
+        (["--all", "--source", "nobody"], "no source 'nobody'"),
+        (["--all", "--source", "customerio", "--reason", "odd"], "no entry fits"),
     ],
 )
 def test_what_is_meant_must_be_clear(

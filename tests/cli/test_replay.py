@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
+from streamer.cli.replay import TYPES_SHOWN
 from streamer.cli.watch import watch_replay
+from streamer.cli.wording import moment_text
 from streamer.core.settlement import Progress
 from streamer.core.times import rfc3339
 from streamer.store import cursors, destinations, lockfile, replays
@@ -61,23 +63,77 @@ def test_a_dry_run_counts_by_type_and_writes_nothing(
 ) -> None:
     answer = filled.run("replay", "start", "archive", *options, "--dry-run", "--json")
     assert answer.code == 0
-    assert answer.json == {"events": sum(expected.values()), "by_type": expected}
+    assert answer.json["events"] == sum(expected.values())
+    assert answer.json["by_type"] == expected
     assert filled.query("SELECT * FROM replays") == []
     assert filled.acts() == []
 
 
-def test_the_counts_are_readable_without_json(filled: Desk) -> None:
-    out = filled.run("replay", "start", "archive", "--all", "--dry-run").out
-    assert [line.split() for line in out.splitlines()] == [
-        ["5", "email.sent"],
-        ["1", "email.opened"],
-        ["6", "in", "all"],
+def test_a_plan_is_readable_without_json(filled: Desk) -> None:
+    since, until = rfc3339(NOW + 1000), rfc3339(NOW + 9000)
+    options = ["--since", since, "--until", until, "--dry-run"]
+    out = filled.run("replay", "start", "archive", *options).out
+    assert out.splitlines() == [
+        "Destination  archive",
+        "Positions    1 to 6",
+        f"Received     since {moment_text(since)} before {moment_text(until)}",
+        "Events       6",
+        "           5  email.sent",
+        "           1  email.opened",
     ]
+
+
+def test_a_plan_is_complete_for_programs(filled: Desk) -> None:
+    since = rfc3339(NOW + 1000)
+    answer = filled.run("replay", "start", "archive", "--since", since, "--dry-run", "--json")
+    assert answer.json == {
+        "destination": "archive",
+        "from_position": 1,
+        "to_position": 6,
+        "since": since,
+        "until": None,
+        "events": 6,
+        "by_type": {"email.sent": 5, "email.opened": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("types", "shown", "rest"),
+    [
+        (TYPES_SHOWN + 1, TYPES_SHOWN + 1, None),
+        (TYPES_SHOWN + 2, TYPES_SHOWN, "and 2 other types: 2"),
+    ],
+)
+def test_types_with_few_events_are_summed_up(
+    desk: Desk, types: int, shown: int, rest: str | None
+) -> None:
+    with desk.database() as db:
+        append(db, *(event(number, metric=f"odd{number}") for number in range(types)))
+        append(db, event(types, metric="odd5"))
+        db.execute("UPDATE cursors SET position = 100")
+    lines = desk.run("replay", "start", "archive", "--all", "--dry-run").out.splitlines()
+    assert lines[2] == f"Events       {types + 1}"
+    assert lines[3] == "           2  email.odd5"
+    listed = [line for line in lines[3:] if not line.startswith("and ")]
+    assert len(listed) == shown
+    assert lines[3 + shown :] == ([] if rest is None else [rest])
+
+
+def test_a_rewind_that_is_only_planned_says_from_where_to_where(filled: Desk) -> None:
+    options = ["--rewind", "--from", "4", "--dry-run"]
+    lines = filled.run("replay", "start", "archive", *options).out.splitlines()
+    assert lines[:3] == [
+        "Destination  archive",
+        "Cursor       from 6 back to 3",
+        "Events       3",
+    ]
+    planned = filled.run("replay", "start", "archive", *options, "--json").json
+    assert planned["by_type"] == {"email.sent": 2, "email.opened": 1}
 
 
 def test_the_filter_of_the_destination_counts_too(filled: Desk) -> None:
     answer = filled.run("replay", "start", "hook", "--all", "--dry-run", "--json")
-    assert answer.json == {"events": 5, "by_type": {"email.sent": 5}}
+    assert answer.json["by_type"] == {"email.sent": 5}
 
 
 def test_a_replay_ends_at_the_cursor_and_says_what_is_left_out(filled: Desk) -> None:
@@ -127,6 +183,7 @@ def test_the_bounds_of_a_range_are_kept_in_the_row(filled: Desk) -> None:
         (["archive", "--from", "5", "--to", "4"], "--from lies behind --to"),
         (["archive", "--from", "0"], "positions begin at 1"),
         (["archive", "--since", "soon"], "--since 'soon' is no time"),
+        (["archive", "--since", "1h", "--until", "1d", "--dry-run"], "--since lies behind"),
         (["archive", "--event", "event-77"], "there is no event 'event-77'"),
         (["hook", "--event", "event-4"], "hook is set not to get email.opened"),
         (["archiv", "--all"], "Did you mean archive?"),
@@ -294,15 +351,21 @@ def test_watching_looks_until_the_replay_is_over(filled: Desk) -> None:
 
 def test_who_stops_watching_does_not_stop_the_replay(filled: Desk) -> None:
     command = ["replay", "start", "archive", "--all", "--watch", "--yes"]
-    with lockfile.hold(filled.data_dir):  # as if a service ran that never comes to it
-        process = subprocess.Popen(
-            [sys.executable, "-m", "streamer", *command, "--config", str(filled.config_file)],
-            env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        assert process.stdout.readline() == "replay 1 sends 6 events to archive\n"
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+    called = [sys.executable, "-m", "streamer", *command, "--config", str(filled.config_file)]
+    with (
+        lockfile.hold(filled.data_dir),  # as if a service ran that never comes to it
+        subprocess.Popen(
+            called, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):  # fmt: skip
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "replay 1 sends 6 events to archive\n"
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "the replay goes on" in said
     assert [one["state"] for one in filled.ask("replay", "list")] == ["running"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,7 +51,26 @@ def test_a_person_sees_each_answer(service: Service) -> None:
     ended = service.run("send-sample")
     assert ended.returncode == 0
     assert "email.delivered" in ended.stdout
-    assert f"{service.url}/webhooks/customerio: 1 answered 200" in ended.stdout
+    assert ended.stdout.splitlines()[0].split() == ["EVENT", "ID", "TYPE", "STATUS", "MS"]
+    assert ended.stdout.splitlines()[-1] == f"{service.url}/webhooks/customerio: 1 answered 200"
+
+
+def test_of_several_calls_the_pace_is_told(service: Service) -> None:
+    last = service.run("send-sample", "--count", "3").stdout.splitlines()[-1]
+    assert re.search(r"3 answered 200; median .* ms, longest .* ms, \d+ a second$", last)
+
+
+def test_a_key_that_the_service_does_not_have_is_named_with_its_file(
+    service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("another key")
+    path = tmp_path / "streamer.toml"
+    path.write_text(CONFIG)
+    ended = run_command("send-sample", "--config", str(path), "--url", service.url)
+    assert ended.returncode == 1
+    assert "signature wrong" in ended.stdout
+    assert f"the first key of customerio (file {tmp_path / 'key'}) as {path} has it" in ended.stderr
+    assert "another key" not in ended.stdout + ended.stderr
 
 
 def test_invocations_at_the_same_time_send_different_events(service: Service) -> None:

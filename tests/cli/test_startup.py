@@ -36,7 +36,7 @@ sys.stderr.write(json.dumps([{"words": ["status"], "modules": sorted(sys.modules
 
 HELP = """
 import json, sys
-from streamer.cli import app
+from streamer.cli.commands import app
 
 def commands(parent, words):
     for name in parent:
@@ -54,6 +54,20 @@ for words in [json.loads(text) for text in sys.argv[1:]] or [[], *commands(app, 
 sys.stderr.write(json.dumps(found))
 """
 """Shows the help of commands one after the other, and tells after each what is loaded by then."""
+
+
+INTERRUPTED_IN_LOADING = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "cyclopts":
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupting())
+from streamer.cli import main
+main()
+"""
+"""Presses Ctrl-C at the moment at which the library of commands is about to be loaded."""
 
 
 def loaded(code: str, *arguments: str) -> list[tuple[list[str], set[str]]]:
@@ -99,6 +113,47 @@ def test_a_completion_script_knows_the_commands(home: Path, shell: str) -> None:
     if (program := shutil.which(shell)) is not None:
         checked = subprocess.run([program, "-n", str(script)], check=False, capture_output=True)
         assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_whoever_keeps_it_elsewhere(home: Path, shell: str) -> None:
+    ended = run_command("--completion", shell)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.strip() == completion(home, shell).read_text().strip()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_installing_completion_leaves_the_shells_own_files_alone(
+    tmp_path: Path, shell: str
+) -> None:
+    kept = [tmp_path / name for name in (".bashrc", ".zshrc", ".profile")]
+    for file in kept:
+        file.write_text("# mine\n")
+    arguments = ("--install-completion", "--shell", shell)
+    assert run_command(*arguments, environment={"HOME": str(tmp_path)}).returncode == 0
+    assert [file.read_text() for file in kept] == ["# mine\n"] * len(kept)
+
+
+def test_the_program_loads_next_to_nothing_before_it_can_answer_an_interrupt() -> None:
+    code = "import json, sys; before = set(sys.modules); import streamer.cli; " + (
+        "own = sorted(set(sys.modules) - before); "
+        "sys.stderr.write(json.dumps([{'words': [], 'modules': own}]))"
+    )
+    [(_, modules)] = loaded(code)
+    assert modules == {"streamer", "streamer.cli", "__future__"}
+
+
+def test_an_interrupt_while_it_loads_ends_it_quietly() -> None:
+    """The library of commands takes a quarter of a second, in which people do press Ctrl-C."""
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN_LOADING],
+        capture_output=True,
+        check=False,
+        env=clean_environment(),
+        text=True,
+        timeout=20,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 def test_making_completion_loads_no_service(home: Path) -> None:

@@ -16,7 +16,7 @@ from streamer.store import alarms, dead_letters, destinations, lockfile, status
 from streamer.store.cursors import CursorState
 from tests.cli.desk import Desk
 from tests.store.build import NOW, accept, append, burial, event, only_cursor, read_all, unreadable
-from tests.support.service import clean_environment, run_command
+from tests.support.service import ROOT, clean_environment, run_command
 
 HEAVY = ("aiohttp", "aiosqlite", "hypercorn", "quart", "rich", "structlog", "prometheus_client")
 
@@ -53,7 +53,9 @@ def test_the_json_is_the_contract(desk: Desk) -> None:
     assert source["last_received_at"] == rfc3339(NOW)
     assert source["last_test_at"] is None
     assert found["quarantine"] == 1
-    assert [alarm["code"] for alarm in found["alarms"]] == ["STR-301"]
+    (alarm,) = found["alarms"]
+    assert alarm["code"] == "STR-301"
+    assert (alarm["first_at"], alarm["last_at"]) == (rfc3339(NOW), rfc3339(NOW))
     assert found["service_running"] is False
 
 
@@ -62,12 +64,16 @@ def test_people_read_what_is_wrong_and_what_to_do_about_it(desk: Desk) -> None:
     answer = desk.run("status")
     assert answer.code == 0
     assert "hook (http): waiting, 3 events pending, the oldest for " in answer.out
-    assert "3 attempts so far, next 2026-09-21 14:14:20 UTC" in answer.out
+    assert (
+        "3 attempts so far, next attempt 2026-09-21 14:14:20 UTC; "
+        "at once: `streamer destination resume hook`"
+    ) in answer.out
     assert "last error: http_503: try later" in answer.out
     assert "1 dead letter: see `streamer dead-letters list --destination hook`" in answer.out
     assert "Quarantine   1 entry: see `streamer quarantine list`" in answer.out
     assert "STR-301 critical: A destination refuses everything and is held (hook)" in answer.out
-    assert "what to do: docs/operating.md#str-301" in answer.out
+    assert "what to do: mend what it says, then `streamer destination resume hook`" in answer.out
+    assert f"More on each code: {ROOT / 'docs' / 'operating.md'}" in answer.out
 
 
 def test_a_quiet_service_is_described_as_quiet(desk: Desk) -> None:
@@ -159,7 +165,7 @@ def test_a_real_process_prints_one_json_value_and_loads_nothing_heavy(
     assert (ended.returncode, ended.stderr) == (0, "")
     assert json.loads(ended.stdout)["quarantine"] == 0
     script = (
-        "import sys; from streamer.cli import app;"
+        "import sys; from streamer.cli.commands import app;"
         f"app(['status', '--config', {str(desk.config_file)!r}], result_action='return_value');"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
@@ -173,3 +179,35 @@ def test_a_real_process_prints_one_json_value_and_loads_nothing_heavy(
 @pytest.mark.parametrize("command", ["events list", "replay list", "quarantine list", "db status"])
 def test_every_list_is_one_json_value(desk: Desk, command: str) -> None:
     assert desk.ask(*command.split()) is not None
+
+
+@pytest.mark.parametrize(("state", "what"), [("held", "probe"), ("waiting", "attempt")])
+def test_who_waits_says_until_when_and_how_not_to(desk: Desk, state: str, what: str) -> None:
+    with desk.database() as db:
+        append(db, event(1))
+        db.execute(
+            "UPDATE cursors SET state = ?, next_attempt_at = ? WHERE destination = 'hook'",
+            (state, NOW + 60_000),
+        )
+    said = desk.run("status").out
+    next_one = f"    next {what} 2026-09-21 14:14:20 UTC; "
+    assert f"{next_one}at once: `streamer destination resume hook`\n" in said
+
+
+def test_a_destination_before_its_first_start_is_known_and_said_not_to_have_begun(
+    desk: Desk,
+) -> None:
+    added = '[destinations.added]\nkind = "stdout"\n'
+    desk.config_file.write_text(desk.config_file.read_text() + added)
+    assert "added (stdout): configured, not started yet" in desk.run("status").out
+    found = desk.ask("status")["destinations"]
+    assert list(found) == ["added", "archive", "hook"]
+    assert (found["added"]["state"], found["added"]["kind"]) == ("not started", "stdout")
+    assert "configured, not started yet" in desk.run("destination", "list").out
+    assert desk.run("dead-letters", "list", "--destination", "added").code == 0
+    for command in (["pause", "added"], ["resume", "added"]):
+        answer = desk.run("destination", *command)
+        assert (answer.code, answer.out) == (2, "")
+        assert "destination 'added' is configured, not started yet" in answer.err
+    replay = desk.run("replay", "start", "added", "--all", "--yes")
+    assert "configured, not started yet" in replay.err

@@ -141,7 +141,11 @@ def test_an_error_that_nobody_reads_is_quiet_too(filled: Desk) -> None:
         assert ended(process)[0] == 141
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["events", "show", "1", "--raw"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [["status"], ["events", "show", "1", "--raw"], ["--help"], ["status", "--help"]],
+    ids=" ".join,
+)
 def test_an_output_that_is_full_is_an_error_that_says_so(
     filled: Desk, arguments: Sequence[str]
 ) -> None:
@@ -227,14 +231,17 @@ class Person:
 
 
 @contextmanager
-def at_a_terminal(desk: Desk, *arguments: str) -> Iterator[tuple[Person, Popen]]:
+def at_a_terminal(
+    desk: Desk, *arguments: str, environment: dict[str, str] | None = None
+) -> Iterator[tuple[Person, Popen]]:
     """Run a command on a terminal of its own."""
+    environment = {"TERM": "xterm", **(environment or {})}
     master, slave = pty.openpty()
 
     try:
         with started(
             desk, *arguments, stdin=slave, stdout=slave, stderr=slave,
-            through=(sys.executable, "-c", TAKE_TERMINAL), environment={"TERM": "xterm"},
+            through=(sys.executable, "-c", TAKE_TERMINAL), environment=environment,
         ) as process:  # fmt: skip
             os.close(slave)
             yield Person(master), process
@@ -295,6 +302,29 @@ def test_ctrl_c_while_nobody_answers_ends_a_call(filled: Desk, arguments: list[s
             with closing(connection):
                 process.send_signal(signal.SIGINT)
                 assert ended(process) == (130, "")
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": ""}])
+def test_colours_are_only_for_a_terminal_that_wants_them(
+    filled: Desk, environment: dict[str, str]
+) -> None:
+    filled.query(
+        "UPDATE cursors SET state = 'held', next_attempt_at = 1 WHERE destination = 'hook'"
+    )
+    with at_a_terminal(filled, "status") as (person, process):
+        assert "hook (http): \x1b[1;31mheld\x1b[0m," in person.see_all()
+        assert process.wait(START_SECONDS_MAX) == 0
+    with at_a_terminal(filled, "status", environment=environment) as (person, process):
+        said = person.see_all()
+        assert process.wait(START_SECONDS_MAX) == 0
+    assert "hook (http): held," in said
+    assert "\x1b" not in said + filled.run("status").out
+
+
+def test_a_doctors_failures_stand_out(filled: Desk) -> None:
+    with at_a_terminal(filled, "doctor") as (person, process):
+        assert "\x1b[1;31mFAILED\x1b[0m  the service is not running" in person.see_all()
+        assert process.wait(START_SECONDS_MAX) == 1
 
 
 def test_a_terminal_gets_bold_headings_and_a_pipe_plain_ones(filled: Desk) -> None:

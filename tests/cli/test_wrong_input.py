@@ -45,6 +45,14 @@ KNOWN = len(migrate.load_migrations())
         ("destination pause nobody", 2, "no destination 'nobody'", "There are archive, hook."),
         ("destination test nobody", 2, "no destination 'nobody'", "There are archive, hook."),
         ("destination forget hook", 2, "still in the configuration", "Take it out, reload"),
+        ("dead-letters list --destination hoo", 2, "no destination 'hoo'", "Did you mean hook?"),
+        ("dead-letters export --all --destination x", 2, "no destination 'x'", "archive, hook"),
+        ("dead-letters retry --all --destination x", 2, "no destination 'x'", "archive, hook"),
+        ("dead-letters discard --all --destination x", 2, "no destination 'x'", "archive, hook"),
+        ("events list --source custom", 2, "no source 'custom'", "Did you mean customerio?"),
+        ("events list --undelivered x", 2, "no destination 'x'", "There are archive, hook."),
+        ("quarantine list --source x", 2, "no source 'x'", "There is customerio."),
+        ("replay start hook --since 1d --until 2d", 2, "--since lies behind", "nothing in between"),
         ("send-sample --source x", 2, "there is no source 'x'", "There is customerio."),
         ("send-sample --url ftp://x", 2, "'ftp://x' is no URL", "Write it like https://"),
         ("doctor --send-test", 2, "--send-test sends to --url", "Say --url"),
@@ -191,7 +199,7 @@ def test_a_destination_in_a_closed_directory_fails_its_test(foreign: Desk) -> No
     with without_rights():
         answer = run(foreign, "destination test archive")
     assert answer.code == 1
-    assert answer.out.startswith("FAILED  the directory is writable: ")
+    assert answer.out.startswith("FAILED  it is not so that the directory is writable: ")
     assert answer.err == "streamer: archive: 1 test of 1 failed\n"
 
 

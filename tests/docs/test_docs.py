@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from cyclopts import App, CycloptsError
 
-from streamer.cli import app
+from streamer.cli.commands import app
 from streamer.config.model import Config
 from streamer.config.reference import render as render_settings
 from streamer.core.alarms import ALARMS, Alarm

@@ -6,9 +6,12 @@ import pytest
 
 from streamer.core import customerio
 from streamer.core.event import Event
+from streamer.core.settlement import Progress
+from streamer.store import destinations
 from streamer.store.browse import Wanted, list_events
+from streamer.store.destinations import Declared
 from streamer.store.sqlite import Connection
-from tests.store.build import NOW, append, body, event
+from tests.store.build import NOW, accept, append, body, event, only_cursor, read_all
 
 
 def about(number: int, person: str, lane_key_of: str | None = None) -> Event:
@@ -66,3 +69,34 @@ def test_a_listed_event_tells_its_size_in_bytes_and_its_type(db: Connection) -> 
     append(db, event(1, body=raw, object_type=None))
     (listed,) = list_events(db, Wanted(), limit=1)
     assert (listed.body_bytes, listed.type) == (len(raw), "unknown.sent")
+
+
+def undelivered(db: Connection, name: str, limit: int = 50) -> list[int]:
+    found = list_events(db, Wanted(undelivered=name), limit=limit)
+    return [listed.position for listed in found]
+
+
+def test_undelivered_is_what_is_neither_passed_nor_ahead_nor_filtered_out(
+    filled: Connection,
+) -> None:
+    declared = [Declared("all", "stdout"), Declared("sent", "stdout", exclude=("*.opened",))]
+    destinations.declare(filled, declared, now=NOW)
+    assert undelivered(filled, "all") == [1, 2, 3, 4, 5, 6]
+    assert undelivered(filled, "all", limit=2) == [1, 2], "the oldest come first"
+    assert undelivered(filled, "sent") == [2, 4, 6]
+    ahead = Progress(2, frozenset({4, 5}))
+    accept(filled, only_cursor(filled, "all"), read_all(filled)[:2], progress=ahead)
+    assert undelivered(filled, "all") == [3, 6]
+    assert undelivered(filled, "sent") == [2, 4, 6]
+
+
+def test_undelivered_follows_each_lane_and_what_an_earlier_lane_count_has_passed(
+    db: Connection,
+) -> None:
+    append(db, *(event(number, lane_key=number) for number in range(1, 7)))
+    destinations.declare(db, [Declared("hook", "stdout")], now=NOW)
+    db.execute("UPDATE cursors SET position = 2")
+    destinations.declare(db, [Declared("hook", "stdout", lanes=2)], now=NOW)
+    db.execute("UPDATE cursors SET position = 5 WHERE lanes = 2 AND lane = 1")
+    db.execute("UPDATE cursors SET position = 0 WHERE lanes = 2 AND lane = 0")
+    assert undelivered(db, "hook") == [4, 6]

@@ -98,10 +98,13 @@ class TestStarting:
             eventually(
                 lambda: hook.first_positions(accepted_only=True) == [1], "other drains go on"
             )
-            state, error = installation.query(
-                "SELECT state, last_error FROM cursors WHERE destination = 'archive'"
-            )[0]
-            assert (state, bool(error)) == ("waiting", True)
+            eventually(
+                lambda: installation.query(
+                    "SELECT 1 FROM cursors WHERE destination = 'archive' AND state = 'waiting'"
+                    " AND last_error <> ''"
+                ),
+                "it waits and says why",
+            )
             installation.archive.unlink()
             process.signal(signal.SIGHUP)
             eventually(lambda: installation.is_drained("archive"), "it is mended by a reload")

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import anyio
-
+from streamer.cli import probing
 from streamer.cli.inspection import Inspection
 from streamer.cli.looks.finding import Finding, failed, guarded, ok, warning
+from streamer.cli.wording import denial
 from streamer.config.problems import Problem
 from streamer.destinations.base import Destination
 from streamer.destinations.base import Finding as Probed
-
-PROBE_SECONDS_MAX = 20.0
-"""A destination that says nothing for so long is not there."""
 
 
 def configuration(found: Inspection) -> list[Finding]:
@@ -41,18 +38,8 @@ def destinations(built: Sequence[Destination], *, as_service: bool) -> list[Find
 
 
 def _probed(destination: Destination, *, as_service: bool) -> list[Finding]:
-    probed = anyio.run(_probe, destination)
+    probed = probing.probe(destination)
     return judge_probe(destination.name, probed, as_service=as_service)
-
-
-async def _probe(destination: Destination) -> list[Probed]:
-    try:
-        with anyio.fail_after(PROBE_SECONDS_MAX):
-            return await destination.probe()
-    except TimeoutError:
-        return [Probed(False, "it answers", f"nothing for {PROBE_SECONDS_MAX:.0f} s")]
-    finally:
-        await destination.aclose()
 
 
 def judge_probe(name: str, probed: Sequence[Probed], *, as_service: bool) -> list[Finding]:
@@ -61,6 +48,6 @@ def judge_probe(name: str, probed: Sequence[Probed], *, as_service: bool) -> lis
     return [
         ok(code, f"{name}: {one.what}", one.detail)
         if one.ok
-        else bad(code, f"{name}: {one.what}", one.detail or "no", one.hint)
+        else bad(code, f"{name}: {denial(one.what)}", one.detail, one.hint)
         for one in probed
     ]

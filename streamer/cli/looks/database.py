@@ -9,10 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from streamer.cli import pages
+from streamer.cli.advice import advice_for
 from streamer.cli.common import now, read_any_schema
 from streamer.cli.looks.finding import Finding, failed, ok, warning
 from streamer.cli.wording import count, moment_text, size
 from streamer.config.model import Config
+from streamer.core.alarms import ALARMS
 from streamer.core.times import rfc3339
 from streamer.store import alarms, facts, migrate
 from streamer.store.alarms import RaisedAlarm
@@ -32,7 +35,7 @@ def database(config: Config) -> list[Finding]:
     version = _schema(config)
     if version is None:
         hint = "The first start makes it: `streamer serve`."
-        return [warning("database", "there is a database", f"none at {path}", hint)]
+        return [warning("database", "there is no database yet", str(path), hint)]
     findings = [judge_schema(version, len(migrate.load_migrations()))]
     findings.append(judge_wal(_size(path.with_name(path.name + "-wal")), config))
     return findings
@@ -55,9 +58,9 @@ def judge_schema(version: int, known: int) -> Finding:
         return ok(code, what, detail)
     if version < known:
         hint = "The next start of the service brings it up to date; commands wait for that."
-        return warning(code, what, detail, hint)
+        return warning(code, "the schema is older than this program's", detail, hint)
     hint = "Install the newer streamer again; this one can do nothing with it."
-    return failed(code, what, detail, hint)
+    return failed(code, "the schema is newer than this program", detail, hint)
 
 
 def judge_wal(wal_bytes: int, config: Config) -> Finding:
@@ -67,7 +70,7 @@ def judge_wal(wal_bytes: int, config: Config) -> Finding:
     if wal_bytes <= config.outbox.wal_alarm_bytes:
         return ok(code, what, detail)
     hint = f"Something reads without an end: `fuser {config.database_path}` shows who has it open."
-    return failed(code, what, detail, hint)
+    return failed(code, "the write-ahead log is large", detail, hint)
 
 
 def _size(path: Path) -> int:
@@ -91,16 +94,22 @@ def _last_call(db: Connection) -> int | None:
 
 
 def judge_alarms(raised: Sequence[RaisedAlarm]) -> list[Finding]:
-    """Turn alarms into findings, each under its own code."""
-    if not raised:
-        return [ok("alarms", "no alarm stands")]
-    return [
-        (failed if alarm.severity == "critical" else warning)(
-            alarm.code,
-            alarm.title,
-            f"{alarm.subject + ': ' if alarm.subject else ''}{alarm.message} "
-            f"({count(alarm.times, 'time')}, last {moment_text(rfc3339(alarm.last_at))})",
-            f"See {alarm.code} in docs/operating.md.",
-        )
-        for alarm in raised
-    ]
+    """Turn alarms into findings, each under its own code.
+
+    A condition stands now, and fails when it is critical. An incident is over:
+    it is told for a day, and no reason to be called.
+    """
+    return [_judge_alarm(alarm) for alarm in raised] or [ok("alarms", "no alarm stands")]
+
+
+def _judge_alarm(alarm: RaisedAlarm) -> Finding:
+    stands = ALARMS[alarm.code].lasting
+    subject = f"{alarm.subject}: " if alarm.subject else ""
+    times = f"{count(alarm.times, 'time')}, last {moment_text(rfc3339(alarm.last_at))}"
+    advice = advice_for(alarm.code, alarm.subject)
+    more = f"See {alarm.code} in {pages.page('operating.md')}."
+    if not stands:
+        more += " It is over, and shown for a day."
+    return (failed if stands and alarm.severity == "critical" else warning)(
+        alarm.code, alarm.title, f"{subject}{alarm.message} ({times})", f"To do: {advice}. {more}"
+    )

@@ -57,13 +57,17 @@ def judge_clock(shown: Mapping[str, str] | None) -> list[Finding]:
     """
     code, what = "clock", "the clock is synchronised"
     if shown is None or "NTPSynchronized" not in shown:
-        return [warning(code, what, "there is no timedatectl to ask", "See that NTP is running.")]
+        unknown = "it is not known whether the clock is synchronised"
+        hint = "See that NTP is running."
+        return [warning(code, unknown, "there is no timedatectl to ask", hint)]
     if shown["NTPSynchronized"] == "yes":
         return [ok(code, what)]
     if shown.get("NTP") == "yes":
         hint = "`timedatectl timesync-status` shows why."
-        return [warning(code, what, "not yet, though NTP is on", hint)]
-    return [warning(code, what, "no, and NTP is off", "timedatectl set-ntp true")]
+        return [warning(code, "the clock is not synchronised yet", "NTP is on", hint)]
+    return [
+        warning(code, "the clock is not synchronised", "NTP is off", "timedatectl set-ntp true")
+    ]
 
 
 def disk(directory: Path, outbox: Outbox) -> list[Finding]:
@@ -78,7 +82,7 @@ def disk(directory: Path, outbox: Outbox) -> list[Finding]:
     findings = [judge_room(watch.look(), outbox.ingest_floor_bytes)]
     if figures.f_files and figures.f_favail < _INODES_FEW:
         detail = f"{figures.f_favail} left"
-        findings.append(failed("disk.inodes", "there are inodes left", detail, "Delete files."))
+        findings.append(failed("disk.inodes", "inodes are running out", detail, "Delete files."))
     mounts = Path("/proc/self/mounts")
     if mounts.exists():
         findings += judge_file_system(mounts.read_text(encoding="utf-8"), there)
@@ -93,9 +97,9 @@ def judge_room(room: Room, floor_bytes: int) -> Finding:
     )
     hint = "`streamer status` shows which destination keeps events from being pruned."
     if room.ingest_stops:
-        return failed(code, what, detail, hint)
+        return failed(code, "the disk is nearly full: calls are refused", detail, hint)
     if room.free_bytes < 2 * floor_bytes:
-        return warning(code, what, detail, hint)
+        return warning(code, "the disk is filling up", detail, hint)
     return ok(code, what, detail)
 
 
@@ -112,7 +116,7 @@ def judge_file_system(mounts: str, directory: Path) -> list[Finding]:
     return [
         failed(
             "disk.file_system",
-            "the data is on a disk of this machine",
+            "the data is not on a disk of this machine",
             f"{best} is {kind}",
             "SQLite's write-ahead log does not work over a network: move data_dir.",
         )

@@ -50,7 +50,7 @@ def user(directory: Path) -> list[Finding]:
     name = name_of(owner)
     detail = f"this is {name_of(os.geteuid())}, the data belongs to {name}"
     hint = f"What follows may differ for the service: sudo -u {name} streamer doctor"
-    return [warning("user", "the command runs as the service's user", detail, hint)]
+    return [warning("user", "the command does not run as the service's user", detail, hint)]
 
 
 def data_files(directory: Path) -> list[Finding]:
@@ -70,7 +70,7 @@ def judge_entries(top: Entry, inside: Iterable[Entry]) -> list[Finding]:
     findings += [
         failed(
             "permissions.owner",
-            f"{entry.path.name} belongs to the service's user",
+            f"{entry.path.name} does not belong to the service's user",
             f"it belongs to {name_of(entry.owner)}",
             f"chown {name_of(top.owner)}: {entry.path}",
         )
@@ -80,7 +80,7 @@ def judge_entries(top: Entry, inside: Iterable[Entry]) -> list[Finding]:
     findings += [
         warning(
             "permissions.file",
-            f"{entry.path.name} is closed to others",
+            f"{entry.path.name} is open to others",
             f"mode {entry.mode:04o}",
             f"chmod go= {entry.path}",
         )
@@ -96,7 +96,7 @@ def _judge_open_directory(top: Entry) -> Finding:
     writable = top.mode & (stat.S_IWGRP | stat.S_IWOTH)
     return (failed if writable else warning)(
         "permissions.directory",
-        f"{top.path} is closed to others",
+        f"{top.path} is open to others",
         f"mode {top.mode:04o}",
         f"chmod 700 {top.path}",
     )

@@ -17,6 +17,7 @@ import msgspec
 
 from streamer.cli.calls import Caller, CallFailed, Place, Reply, explain
 from streamer.cli.looks.finding import Finding, failed, ok, warning
+from streamer.cli.wording import count
 from streamer.core.limits import ANSWER_DEADLINE_SECONDS, DAY_SECONDS, SENDER_TIMEOUT_SECONDS
 from streamer.core.samples import test_event_body
 from streamer.core.signature import sign
@@ -59,7 +60,7 @@ def public_url(place: Place, known: Known) -> list[Finding]:
             return findings
     else:
         hint = "Customer.io wants https; put Caddy or nginx in front, see docs/install.md."
-        findings.append(warning("url.tls", "the URL is https", place.scheme, hint))
+        findings.append(warning("url.tls", "the URL is not https", place.scheme, hint))
     return [*findings, *_call(place, known)]
 
 
@@ -69,7 +70,8 @@ def _resolve(place: Place) -> tuple[list[Finding], list[str]]:
         found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
     except OSError as error:
         hint = f"Make an A or AAAA record for {place.host}."
-        return [failed(code, what, f"{place.host}: {explain(error)}", hint)], []
+        detail = f"{place.host}: {explain(error)}"
+        return [failed(code, "the host name has no address", detail, hint)], []
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     return [ok(code, what, ", ".join(addresses))], addresses
 
@@ -87,10 +89,10 @@ def _connect(place: Place, addresses: Sequence[str]) -> list[Finding]:
         return [ok(code, what, f"port {place.port}")]
     if len(dead) == len(addresses):
         hint = "Is the proxy running, and the firewall open?"
-        return [failed(code, what, "; ".join(dead), hint)]
+        return [failed(code, "the port is closed", "; ".join(dead), hint)]
     hint = "Take the address out of the name's records, or let the proxy listen there. IPv6 may "
     hint += "also be missing on this machine only."
-    return [warning(code, "every address answers", "; ".join(dead), hint)]
+    return [warning(code, "not every address answers", "; ".join(dead), hint)]
 
 
 def _secure(place: Place) -> list[Finding]:
@@ -104,7 +106,7 @@ def _secure(place: Place) -> list[Finding]:
             certificate = secured.getpeercert() or {}
             version = secured.version() or ""
     except OSError as error:
-        return [failed(code, what, explain(error), _tls_hint(error))]
+        return [failed(code, "the certificate is not trusted", explain(error), _tls_hint(error))]
     expires_at = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
     return [ok(code, what, version), judge_certificate(expires_at, now_seconds=time.time())]
 
@@ -127,12 +129,13 @@ def judge_certificate(expires_at: float, *, now_seconds: float) -> Finding:
     """Judge the days that a certificate has left; both times in seconds since 1970."""
     code, what = "url.certificate", "the certificate is valid for long enough"
     days = int((expires_at - now_seconds) // DAY_SECONDS)
-    detail = f"for {days} more days"
+    detail = f"valid for {count(days, 'more day')}" if days >= 0 else "it is not valid any more"
     hint = "Find out why it was not renewed, and reload the proxy afterwards."
+    runs_out = "the certificate runs out"
     if days < CERTIFICATE_FAILED_DAYS:
-        return failed(code, what, detail, hint)
+        return failed(code, runs_out, detail, hint)
     if days < CERTIFICATE_WARNING_DAYS:
-        return warning(code, what, detail, hint)
+        return warning(code, runs_out, detail, hint)
     return ok(code, what, detail)
 
 
@@ -147,25 +150,29 @@ def _call(place: Place, known: Known) -> list[Finding]:
                 findings.append(judge_large(caller.call("POST", body=b" " * LARGE_BODY_BYTES)))
         except CallFailed as error:
             hint = "A connection that ends without an answer costs an hour: see the proxy's log."
-            return [failed("url.answer", "every call is answered", str(error), hint)]
+            return [failed("url.answer", "not every call is answered", str(error), hint)]
     return findings
 
 
 def judge_health(reply: Reply, known: Known) -> list[Finding]:
     """Judge by the answer of ``/livez`` whether the URL leads to this service."""
     code, what = "url.instance", "the URL leads to this service"
+    unproved = "it is not known whether the URL leads to this service"
     told = reply.headers.get(INSTANCE_HEADER)
     if known.running is False:
         return []
     if told is None:
         hint = "Let the proxy pass /livez on, as the shipped Caddyfile and nginx site do."
         detail = f"/livez is answered {reply.status}, not by streamer"
-        return [warning(code, what, detail, hint)]
+        return [warning(code, unproved, detail, hint)]
     if not known.instance:
-        return [warning(code, what, "the database could not be asked for its number")]
+        return [warning(code, unproved, "the database could not be asked for its number")]
     if told != known.instance:
-        detail = "it leads to a streamer with another database"
-        return [failed(code, what, detail, "See the proxy's upstream, and the name's address.")]
+        detail = "a streamer with another database answers"
+        elsewhere = "the URL leads to another service"
+        return [
+            failed(code, elsewhere, detail, "See the proxy's upstream, and the name's address.")
+        ]
     return [ok(code, what)]
 
 
@@ -175,12 +182,13 @@ def judge_unsigned(reply: Reply, known: Known) -> list[Finding]:
     detail = f"a call without a signature is answered {reply.status}"
     if reply.reason == _UNSIGNED_ANSWER:
         return [ok(code, what, f"{detail}, as it should be")]
+    astray = "the webhook's path does not lead to the service"
     if reply.reason:
         hint = "Is the last part of the URL the name of a source?" if reply.status == 404 else ""
-        return [failed(code, what, f"{detail}: {reply.reason}", hint)]
+        return [failed(code, astray, f"{detail}: {reply.reason}", hint)]
     if known.running is False:
         return [judge_absence(reply.status)]
-    return [failed(code, what, f"{detail}, not by streamer", _proxy_hint(reply.status))]
+    return [failed(code, astray, f"{detail}, not by streamer", _proxy_hint(reply.status))]
 
 
 def judge_absence(status: int) -> Finding:
@@ -190,7 +198,8 @@ def judge_absence(status: int) -> Finding:
         return ok(code, what)
     hint = "Answer 503 instead, as the shipped Caddyfile (handle_errors) and nginx site do."
     cost = "costs an hour" if status in HOUR_LIST else "is not what the sender retries soon"
-    return failed(code, what, f"it answers {status}, which {cost}", hint)
+    wrong = "the proxy does not answer 503 while the service is away"
+    return failed(code, wrong, f"it answers {status}, which {cost}", hint)
 
 
 def _proxy_hint(status: int) -> str:
@@ -209,10 +218,10 @@ def judge_time(seconds: float) -> Finding:
     detail = f"{seconds * 1000:.0f} ms of {SENDER_TIMEOUT_SECONDS:.0f} s, before any commit"
     slack = SENDER_TIMEOUT_SECONDS - ANSWER_DEADLINE_SECONDS
     if seconds >= SENDER_TIMEOUT_SECONDS:
-        return failed(code, what, detail, "Customer.io has hung up by then.")
+        return failed(code, "answers come too late", detail, "Customer.io has hung up by then.")
     if seconds >= slack:
         hint = f"The service may take {ANSWER_DEADLINE_SECONDS:.0f} s; the way there is too slow."
-        return warning(code, what, detail, hint)
+        return warning(code, "answers come late", detail, hint)
     return ok(code, what, detail)
 
 
@@ -223,7 +232,7 @@ def judge_large(reply: Reply) -> Finding:
     if reply.reason == _UNSIGNED_ANSWER:
         return ok(code, what, detail)
     hint = "nginx: client_max_body_size 0; see systemd/nginx-streamer.conf."
-    return failed(code, what, detail, hint)
+    return failed(code, "the proxy does not pass large bodies on", detail, hint)
 
 
 def send_test(place: Place, key: str) -> list[Finding]:
@@ -242,17 +251,18 @@ def send_test(place: Place, key: str) -> list[Finding]:
         try:
             reply = caller.call("POST", body=body, headers=headers)
         except CallFailed as error:
-            return [failed("url.test", "a signed test event is stored", str(error))]
+            return [failed("url.test", "the signed test event is not answered", str(error))]
     return [judge_test(reply)]
 
 
 def judge_test(reply: Reply) -> Finding:
     """Judge the answer to the signed test event."""
     code, what = "url.test", "a signed test event is stored"
+    refused = "the signed test event is not stored"
     if reply.status == 200:
         return ok(code, what, f"answered 200 in {reply.seconds * 1000:.0f} ms")
     if reply.reason == "signature wrong":
         hint = "The proxy alters bodies or headers, or the service has not been restarted since "
         hint += "the key was changed."
-        return failed(code, what, f"answered {reply.status}: signature wrong", hint)
-    return failed(code, what, f"answered {reply.status} {reply.reason}".rstrip())
+        return failed(code, refused, f"answered {reply.status}: signature wrong", hint)
+    return failed(code, refused, f"answered {reply.status} {reply.reason}".rstrip())

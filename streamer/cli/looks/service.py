@@ -24,8 +24,8 @@ def running(data_dir: Path) -> list[Finding]:
     return [
         failed(
             code,
-            what,
-            f"no, nobody holds {data_dir}",
+            "the service is not running",
+            f"nobody holds {data_dir}",
             "Start it with `systemctl start streamer`, or `streamer serve`. Does it end at once? "
             "`journalctl -u streamer` says why.",
         )
@@ -47,7 +47,7 @@ def answering(config: Config, instance: str) -> list[Finding]:
         hint = "With a socket unit, server.bind has to say what the unit listens on."
         if isinstance(error.__cause__, PermissionError):
             hint = "The proxy's user needs this right too: see the socket's mode and group."
-        return [failed("service.ready", "the service answers on its own address", str(error), hint)]
+        return [failed("service.ready", "the service does not answer", str(error), hint)]
 
 
 def judge_readiness(place: Place, reply: Reply, instance: str) -> list[Finding]:
@@ -56,15 +56,18 @@ def judge_readiness(place: Place, reply: Reply, instance: str) -> list[Finding]:
     told = reply.headers.get(INSTANCE_HEADER)
     if told is None:
         hint = "Another program may listen there: `ss -ltnp` shows which."
-        return [failed(code, what, f"{place.url} is not answered by streamer", hint)]
+        detail = f"{place.url} is answered by something else"
+        return [failed(code, "the service's address leads elsewhere", detail, hint)]
     if instance and told != instance:
         detail = f"{place.url} is answered by a streamer with another database"
-        return [failed(code, what, detail, "Look for a second service, or another --config.")]
+        hint = "Look for a second service, or another --config."
+        return [failed(code, "the service's address leads elsewhere", detail, hint)]
     milliseconds = f"{reply.seconds * 1000:.0f} ms"
     if reply.status != 200:
         reason = reply.body.decode("utf-8", "replace").strip()
-        return [failed(code, what, f"{place.url}: {reason}", "Calls are answered 503 meanwhile.")]
+        hint = "Calls are answered 503 meanwhile."
+        return [failed(code, "a call would not be stored now", f"{place.url}: {reason}", hint)]
     if reply.seconds > SLOW_SECONDS:
         hint = "The disk is slow or busy: look at `iostat -x 1`."
-        return [warning(code, what, f"a write took {milliseconds}", hint)]
+        return [warning(code, "storing a call is slow", f"a write took {milliseconds}", hint)]
     return [ok(code, what, f"{place.url}, with a write, in {milliseconds}")]

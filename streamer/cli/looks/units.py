@@ -33,7 +33,7 @@ def judge_units(service: Mapping[str, str], socket: Mapping[str, str]) -> list[F
     if service.get("LoadState") != "loaded":
         detail = f"{SERVICE} is {service.get('LoadState', 'unknown')}"
         hint = "systemd/install.sh installs it; see docs/install.md."
-        return [warning("unit", "a service manager looks after streamer", detail, hint)]
+        return [warning("unit", "no service manager looks after streamer", detail, hint)]
     return [
         _judge_activity(service),
         _judge_socket(socket),
@@ -53,7 +53,7 @@ def _judge_activity(service: Mapping[str, str]) -> Finding:
         hint = (
             "`journalctl -u streamer` says why; then `systemctl reset-failed streamer`, and start."
         )
-    return failed("unit.service", f"{SERVICE} is active", detail, hint)
+    return failed("unit.service", f"{SERVICE} is not active", detail, hint)
 
 
 def _judge_socket(socket: Mapping[str, str]) -> Finding:
@@ -62,7 +62,7 @@ def _judge_socket(socket: Mapping[str, str]) -> Finding:
         return ok("unit.socket", "connections wait during a restart", f"{SOCKET} is active")
     return failed(
         "unit.socket",
-        "connections wait during a restart",
+        "connections are refused during a restart",
         f"{SOCKET} is {active}: each restart refuses senders, which costs an hour",
         f"systemctl stop {SERVICE}; systemctl enable --now {SOCKET}; systemctl start {SERVICE}",
     )
@@ -78,7 +78,12 @@ def _judge_boot(service: Mapping[str, str], socket: Mapping[str, str]) -> list[F
         return [ok("unit.boot", "the service starts after a boot")]
     names = " ".join(off)
     return [
-        warning("unit.boot", "the service starts after a boot", names, f"systemctl enable {names}")
+        warning(
+            "unit.boot",
+            "the service does not start after a boot",
+            f"not enabled: {names}",
+            f"systemctl enable {names}",
+        )
     ]
 
 
@@ -86,11 +91,11 @@ def _judge_settings(service: Mapping[str, str]) -> list[Finding]:
     findings = []
     if service.get("NeedDaemonReload") == "yes":
         hint = "systemctl daemon-reload && systemctl restart streamer"
-        findings.append(warning("unit.reload", "systemd has read the unit's files", "no", hint))
+        findings.append(warning("unit.reload", "systemd has not read the unit's files", "", hint))
     if service.get("DropInPaths"):
         findings.append(ok("unit.drop_ins", "there are drop-ins", service["DropInPaths"]))
     limit = service.get("LimitNOFILE", "infinity")
     if limit.isdecimal() and int(limit) < OPEN_FILES_FEW:
         hint = "Take the LimitNOFILE= out of the drop-in."
-        findings.append(warning("unit.files", "enough files can be open", limit, hint))
+        findings.append(warning("unit.files", "few files can be open", limit, hint))
     return findings

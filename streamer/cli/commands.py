@@ -1,0 +1,136 @@
+"""The commands: names and help here, everything else where a command lives.
+
+Commands are registered by import path, so that ``--help`` and completion load
+neither web framework nor HTTP client, and a command loads only what it needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+
+from streamer.cli import INTERRUPTED, completion, layout, streams
+from streamer.core.errors import StreamerError, UsageError
+
+app = App(
+    name="streamer",
+    help="Receives Customer.io reporting webhooks, keeps them safe, delivers them in order.",
+    version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `main` ends every command in the same way
+)
+
+
+def _add(parent: App, name: str, target: str, text: str) -> None:
+    parent.command(f"streamer.cli.{target}", name=name, help=text)
+
+
+def _group(name: str, text: str) -> App:
+    group = App(name=name, help=text)
+    app.command(group)
+    return group
+
+
+_add(app, "serve", "serve:serve", "Run the service until a signal stops it.")
+_add(app, "init", "init:init", "Write a commented configuration to start from.")
+_add(app, "check", "check:check", "Report everything that is wrong with the configuration.")
+_add(app, "doctor", "doctor:doctor", "Look at everything that could cost an hour of events.")
+_add(app, "status", "status:status", "Show how far each destination is, and what is wrong.")
+_add(app, "send-sample", "send_sample:send_sample", "Send signed sample events to the service.")
+
+_events = _group("events", "Look at received events.")
+_add(_events, "list", "events:list_events", "List events, newest last.")
+_add(_events, "show", "events:show", "Show one event and what each destination made of it.")
+
+_letters = _group("dead-letters", "Events that a destination will never take.")
+_add(_letters, "list", "dead_letters:list_letters", "List dead letters.")
+_add(_letters, "show", "dead_letters:show", "Show one dead letter with its event.")
+_add(_letters, "retry", "dead_letters:retry", "Send dead letters again.")
+_add(_letters, "discard", "dead_letters:discard", "Give dead letters up for good.")
+_add(_letters, "export", "dead_letters:export", "Write dead letters as JSON lines.")
+
+_quarantine = _group("quarantine", "Signed calls that could not be read as events.")
+_add(_quarantine, "list", "quarantine:list_entries", "List what is in quarantine.")
+_add(_quarantine, "show", "quarantine:show", "Show one entry with its raw bytes.")
+_add(_quarantine, "retry", "quarantine:retry", "Read entries again, with the present program.")
+_add(_quarantine, "discard", "quarantine:discard", "Delete entries for good.")
+
+_replay = _group("replay", "Send parts of the outbox again.")
+_add(_replay, "start", "replay:start", "Start a replay, or rewind the live cursor.")
+_add(_replay, "list", "replay:list_replays", "List replays and their progress.")
+_add(_replay, "cancel", "replay:cancel", "Call a replay off.")
+
+_destination = _group("destination", "Pause, resume, test and forget destinations.")
+_add(_destination, "list", "destination:list_destinations", "List destinations.")
+_add(_destination, "pause", "destination:pause", "Stop draining until it is resumed.")
+_add(_destination, "resume", "destination:resume", "Drain again, and at once.")
+_add(_destination, "test", "destination:test", "Test a destination without sending an event.")
+_add(_destination, "forget", "destination:forget", "Drop one that is no longer configured.")
+
+_db = _group("db", "Look after the database.")
+_add(_db, "migrate", "db:migrate", "Bring the schema up to date.")
+_add(_db, "status", "db:status", "Show schema, sizes and versions.")
+_add(_db, "backup", "db:backup", "Write a copy while the service runs.")
+_add(_db, "restore", "db:restore", "Put a copy in place of the database.")
+_add(_db, "check", "db:check", "Check the database for damage.")
+_add(_db, "salvage", "db:salvage", "Rescue what can be read of a damaged database.")
+_add(_db, "shell", "db:shell", "Open sqlite3 on the database, for reading.")
+_add(_db, "confirm-clock", "db:confirm_clock", "Confirm the wall clock after a jump.")
+
+completion.register(app)
+
+
+def main() -> None:
+    """Run a command; say what went wrong and what to do, and exit with the error's own code."""
+    streams.make_whole()
+    try:
+        sys.exit(_run())
+    except BrokenPipeError:
+        streams.drop()
+        sys.exit(streams.READER_GONE)
+    except SystemExit as stop:
+        # The library that prints help has met the broken pipe itself.
+        if isinstance(stop.__context__, BrokenPipeError):
+            sys.exit(streams.READER_GONE)
+        raise
+
+
+def _run() -> int:
+    try:
+        try:
+            require_text(sys.argv[1:])
+            app()
+        finally:
+            streams.write(sys.stdout.flush)
+    except StreamerError as error:
+        return report(error)
+    except OSError as error:  # from the library that prints help; commands write in `console`
+        if not streams.is_of_output(error):
+            raise
+        return report(streams.not_written(error))
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # the terminal has written ^C, perhaps behind a question
+        return INTERRUPTED
+    return 0
+
+
+def require_text(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are no text: neither the database nor JSON could take them."""
+    for number, argument in enumerate(arguments, start=1):
+        if not argument.isascii() and any("\ud800" <= each <= "\udfff" for each in argument):
+            shown = argument.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise UsageError(
+                f"argument {number}, '{shown}', is not UTF-8 text",
+                hint="Look at what wrote it, and at the terminal's encoding (`locale`).",
+            )
+
+
+def report(error: StreamerError) -> int:
+    """Write an error for a person to standard error; return the exit code."""
+    width = layout.paper(sys.stderr).width
+    for text in (f"streamer: {error}", error.hint and f"  {error.hint}"):
+        for line in text.splitlines():
+            sys.stderr.write("".join(f"{part}\n" for part in layout.fold(line, width)))
+    return error.exit_code
