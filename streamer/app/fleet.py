@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import anyio
 import structlog
@@ -111,10 +111,10 @@ class Fleet:
         await self._ended[name].wait()
         del self._options[name], self._secret_values[name], self._ended[name]
 
-    def wake(self) -> None:
-        """New events are in the outbox."""
+    def hear_of(self, lane_keys: Collection[int]) -> None:
+        """New events with these lane keys are in the outbox."""
         for drain in self.drains.values():
-            drain.wake()
+            drain.hear_of(lane_keys)
 
     def poke(self) -> None:
         """Try at once wherever a drain waits or is held: things may have changed."""

@@ -122,7 +122,7 @@ class Service:
             body_memory_bytes_max=config.outbox.queue_bytes_max,
         )
         self.janitor = self._make_janitor()
-        self.writer.on_stored = self.fleet.wake
+        self.writer.on_stored = self.fleet.hear_of
 
     def _make_janitor(self) -> Janitor:
         config = self.config

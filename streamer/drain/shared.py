@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -26,6 +27,7 @@ from streamer.drain.telling import AlarmBoard, Teller
 from streamer.observe.log import where
 from streamer.store import cursors, destinations, lag, sqlite
 from streamer.store.connection import Database
+from streamer.store.destinations import Known
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
 
@@ -124,7 +126,7 @@ class Shared:
         return was_woken
 
     def wake(self) -> None:
-        """Let every track look again: an append, a resume, a change by an operator."""
+        """Let every track look again: a resume, a stop, a change by an operator."""
         for waker in self._wakers:
             waker.set()
 
@@ -135,6 +137,7 @@ class Shared:
         """
         name, tries = self.destination.name, 0
         while True:
+            tick(math.inf)  # the writer answers for those who wait for it, at a lock for ever
             try:
                 done = await self.writer.do(partial(_do, work))
             except WriteRefused as error:
@@ -152,6 +155,8 @@ class Shared:
                 if tries:
                     _log.info("drain.written", destination=name, tries=tries)
                 return done
+            finally:
+                tick(self.policy.send_seconds_max)
             seconds = min(SETTLE_RETRY_SECONDS_MAX, SETTLE_RETRY_SECONDS * 2 ** min(tries - 1, 30))
             tick(seconds + TRACK_TICK_SECONDS)
             await self.clock.sleep(seconds)
@@ -176,16 +181,18 @@ class Shared:
         except StoreError:
             return None
 
-    async def open(self) -> str | None:
-        """Open the destination, or open it again, with the mark that is stored; return that.
+    async def open(self) -> Known:
+        """Open the destination, or open it again, with the mark that is stored; return its row.
 
         An exclusive one undoes what the mark does not cover, so its turn must
-        be held.
+        be held. What operators want of it counts from here on: a pause is
+        older than a drain that a start or a reload has just begun.
         """
         name = self.destination.name
         known = await self.read(lambda db: destinations.load(db, name))
+        self.paused = known.paused_at is not None
         await self.destination.open(known.mark)
-        return known.mark
+        return known
 
 
 def _do(work: Callable[[Connection], T], db: Connection) -> T:

@@ -10,7 +10,7 @@ It must not know what a batch or an outcome is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 import anyio
@@ -45,6 +45,8 @@ class DestinationDrain:
         self.shared = shared
         self._tracks: set[TrackLoop] = set()
         self._poked: int | None = None
+        self._opened = False
+        self._begins_at_once = False
         self._replay: Replay | None = None
         self._waker = shared.join()
         self._busy_until = float("inf")
@@ -118,12 +120,18 @@ class DestinationDrain:
                 track.stale = True
                 self.wake()
 
+    def hear_of(self, lane_keys: Collection[int]) -> None:
+        """New events with these lane keys were stored: wake the lanes that they belong to."""
+        for track in self._tracks:
+            track.hear_of(lane_keys)
+
     def wake(self) -> None:
-        """There may be something to do: an append, or an operator's change."""
+        """There may be something to do: an operator's change, or the disk's."""
         self.shared.wake()
 
     def poke(self) -> None:
-        """Try again at once, whatever a track waits for."""
+        """Try again at once, whatever a track waits for, or will wait for once it has begun."""
+        self._begins_at_once = not self._opened
         for track in self._tracks:
             track.poked = True
         self.wake()
@@ -134,11 +142,14 @@ class DestinationDrain:
             self._stay_alive(self.shared.policy.send_seconds_max)
             try:
                 async with self.shared.turn():
-                    stored = await self.shared.open()
-                await self._save_mark(stored)
+                    known = await self.shared.open()
+                if self._poked is None:
+                    self._poked = known.poked
+                await self._save_mark(known.mark)
             except (StreamerError, OSError) as error:
                 self.shared.board.note(alarms.HELD, self.name, f"it cannot be opened: {error}")
             else:
+                self._opened = True
                 return True
             self._stay_alive(OPEN_RETRY_SECONDS + TRACK_TICK_SECONDS)
             await self.shared.wait(self._waker, OPEN_RETRY_SECONDS)
@@ -173,7 +184,9 @@ class DestinationDrain:
                 return
             floors = tuple(cursor for cursor in every if cursor.lane.lanes != lane.lanes)
             feed = LiveFeed(self.shared.policy.selection, lane, floors)
-            await self._run_track(TrackLoop(self.shared, mine, feed))
+            track = TrackLoop(self.shared, mine, feed)
+            track.poked = self._begins_at_once
+            await self._run_track(track)
 
     async def _run_track(self, track: TrackLoop) -> bool:
         """Run one track to its end; True when it is through."""

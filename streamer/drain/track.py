@@ -9,7 +9,7 @@ crash in between sends a batch again: at least once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 import structlog
@@ -69,6 +69,11 @@ class TrackLoop:
     def track(self) -> Track:
         """What the track remembers; for status and tests."""
         return self._track
+
+    def hear_of(self, lane_keys: Collection[int]) -> None:
+        """New events were stored: wake up if they may change what is to be done."""
+        if drain.wants_news(self._track) and self._feed.concerns(lane_keys):
+            self._waker.set()
 
     @property
     def is_sending(self) -> bool:
