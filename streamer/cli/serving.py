@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from streamer.app.ending import tell_failure
 from streamer.app.prepare import make_data_directory, prepare_database
 from streamer.app.reload import Reloader
 from streamer.app.service import Listening, Service, open_reader_for
+from streamer.app.signals import Signals
 from streamer.app.telling import say_started
 from streamer.cli.common import load_config
 from streamer.clock import SystemClock
@@ -38,6 +40,8 @@ def run(config: Path | None) -> None:
     for whoever configures it to mend.
     """
     os.umask(0o077)
+    signals = Signals()
+    signals.catch(signal.SIGHUP)
     loaded = load_config(config)
     log.set_up(
         level=loaded.config.log.level,
@@ -45,7 +49,7 @@ def run(config: Path | None) -> None:
         under_journal=_under_journal(),
     )
     try:
-        went_well = _serve(config, loaded)
+        went_well = _serve(config, loaded, signals)
     except Exception as error:  # a traceback would go past the log, and may quote a body
         cause = log.culprit(error)
         if isinstance(cause, StreamerError):
@@ -56,7 +60,7 @@ def run(config: Path | None) -> None:
         sys.exit(1)
 
 
-def _serve(config: Path | None, loaded: Loaded) -> bool:
+def _serve(config: Path | None, loaded: Loaded, signals: Signals) -> bool:
     """Make ready what has to be there before anything listens, then run the event loop."""
     settings = loaded.config
     make_data_directory(settings.database_path.parent)
@@ -75,7 +79,8 @@ def _serve(config: Path | None, loaded: Loaded) -> bool:
                 secrets=secrets,
                 listening=listening,
                 standing=standing,
-                reloader=Reloader(config, Path.cwd(), clock),
+                file=config,
+                signals=signals,
                 new_key=new_key,
             )
             return anyio.run(service, backend_options={"use_uvloop": _has_uvloop()})
@@ -89,18 +94,21 @@ async def _run(
     secrets: Secrets,
     listening: Listening,
     standing: list[tuple[str, str]],
-    reloader: Reloader,
+    file: Path | None,
+    signals: Signals,
     new_key: str | None,
 ) -> bool:
+    clock = SystemClock()
     reader = await open_reader_for(loaded.config)
     try:
         service = Service(
             loaded.config,
             secrets,
             reader,
-            clock=SystemClock(),
+            clock=clock,
             standing_alarms=standing,
-            reloader=reloader,
+            reloader=Reloader(file, Path.cwd(), clock),
+            signals=signals,
         )
         return await service.run(listening, lambda: _announce(loaded, listening, new_key))
     finally:

@@ -54,6 +54,9 @@ DATABASE_LOCKED = _incident("STR-205", "Another program held the database's writ
 DATABASE_FAILING = _condition("STR-206", "Commits are failing on the disk")
 UNSAFE_SQLITE = _condition("STR-207", "SQLite has the WAL-reset bug and the check is overridden")
 CLOCK_JUMPED = _condition("STR-208", "The wall clock jumped: pruning waits for a confirmation")
+UPKEEP_FAILING = _condition(
+    "STR-209", "The data directory cannot be looked after", Severity.WARNING
+)
 
 HELD = _condition("STR-301", "A destination refuses everything and is held")
 OUTAGE = _condition("STR-302", "A destination has been deferring for a long time", Severity.WARNING)

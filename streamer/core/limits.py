@@ -286,6 +286,16 @@ READY_PROBE_TIMEOUT_SECONDS = 2.0
 JANITOR_SECONDS = 1.0
 """How often counters and alarms are written down and the disk is looked at."""
 
+JANITOR_TICK_SECONDS = 60.0
+"""A janitor that has not come round for this long hangs: each of its waits is far shorter."""
+
+JANITOR_WRITE_SECONDS = 5.0
+"""How long it waits for one of its own transactions, ten tries at a lock of another program,
+before it looks after the rest."""
+
+UPKEEP_ALARM_SECONDS = 60.0
+"""How long a step of looking after the data directory may fail before it is an alarm."""
+
 CHECKPOINT_IDLE_SECONDS = 30.0
 """A quiet database is checkpointed this often, if anything was written at all."""
 

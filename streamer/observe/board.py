@@ -42,6 +42,11 @@ class Board:
         self._standing: set[Key] = set()
         self._logged_at: dict[Key, float] = {}
 
+    @property
+    def standing(self) -> frozenset[Key]:
+        """Everything that was raised and not cleared, by this process or those before it."""
+        return frozenset(self._standing)
+
     def restore(self, standing: list[Key]) -> None:
         """Take over the conditions that an earlier process left standing."""
         self._standing.update(standing)

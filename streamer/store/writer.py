@@ -29,6 +29,7 @@ from typing import Any, TypeVar, cast
 
 from streamer.clock import Clock
 from streamer.core.errors import StoreBusy, StoreDamaged, StoreError
+from streamer.core.event import Event
 from streamer.core.limits import (
     CHECKPOINT_BYTES,
     CHECKPOINT_TRANSACTIONS,
@@ -36,7 +37,6 @@ from streamer.core.limits import (
     COMMIT_EVENTS_MAX,
     FSYNC_ERRORS_IN_A_ROW_MAX,
 )
-from streamer.core.event import Event
 from streamer.store import sqlite
 from streamer.store.arrival import Arrival, Kept
 from streamer.store.connection import Database, connect_writer

@@ -9,6 +9,7 @@ import pytest
 
 from streamer.app.reload import Reloader
 from streamer.app.service import Service
+from streamer.app.signals import Signals
 from streamer.clock import SystemClock
 from streamer.config.load import load
 from streamer.config.secrets import resolve_all
@@ -41,6 +42,7 @@ async def test_a_loop_that_stands_still_is_told_by_liveness(
         clock=clock,
         standing_alarms=[],
         reloader=Reloader(tmp_path / "streamer.toml", tmp_path, clock),
+        signals=Signals(),
     )
     listener, address = listen(tmp_path)
     stop = asyncio.Event()
