@@ -28,6 +28,7 @@ from streamer.app.ending import Ending
 from streamer.app.fleet import Fleet
 from streamer.app.janitor import Janitor
 from streamer.app.outlook import Outlook
+from streamer.app.prepare import Prepared
 from streamer.app.reload import Reloader
 from streamer.app.room import Room, RoomWatch
 from streamer.app.signals import Signals
@@ -37,7 +38,7 @@ from streamer.config.generated import ensure_admin_token
 from streamer.config.model import Config
 from streamer.config.secrets import Secrets
 from streamer.core import alarms
-from streamer.core.limits import CLOSE_SECONDS_MIN
+from streamer.core.limits import ADMIN_CONNECTIONS_MAX, CLOSE_SECONDS_MIN
 from streamer.ingest.front import Front
 from streamer.ingest.source import Source
 from streamer.observe.board import Board
@@ -84,7 +85,7 @@ class Service:
         reader: Database,
         *,
         clock: Clock,
-        standing_alarms: list[tuple[str, str]],
+        prepared: Prepared,
         reloader: Reloader,
         signals: Signals,
     ) -> None:
@@ -100,7 +101,7 @@ class Service:
         self._stop_servers = anyio.Event()
         self._leave_until = 0.0
         self.board = Board(clock)
-        self.board.restore(standing_alarms)
+        self.board.restore(prepared.standing, raised=prepared.raised)
         self.writer = parts.make_writer(config, clock)
         self._writer_ended = anyio.Event()
         self.fleet = Fleet(
@@ -168,11 +169,12 @@ class Service:
                 await self._serve_all(listening, announce)
                 await self._close_books()
                 tasks.cancel_scope.cancel()
+            pending = await telling.read_pending(self._read_status)
         finally:
+            # The last connection to be closed empties the log, which one that only reads cannot.
+            await self._reader.aclose()
             await self.writer.aclose()
-        await telling.say_stopped(
-            self.ending, self._read_status, began_at=began_at, now=self._clock.monotonic()
-        )
+        telling.say_stopped(self.ending, pending, began_at=began_at, now=self._clock.monotonic())
         return not self.ending.failed
 
     def _guard(self, tasks: TaskGroup, part: str, work: Callable[[], Awaitable[object]]) -> None:
@@ -199,9 +201,12 @@ class Service:
         """Serve until a stop is asked for, and until servers and drains have ended."""
         async with anyio.create_task_group() as serving:
             for listener in listening.ingest:
-                serve = partial(self._serve, self.front, listener)
+                most = listeners.connections_max() // len(listening.ingest)
+                serve = partial(self._serve, self.front, listener, "ingest", most)
                 self._guard(serving, "the ingest server", serve)
-            admin = partial(self._serve, self._make_admin(), listening.admin)
+            admin = partial(
+                self._serve, self._make_admin(), listening.admin, "admin", ADMIN_CONNECTIONS_MAX
+            )
             self._guard(serving, "the admin server", admin)
             announce()
             systemd.notify_ready(self._one_line())
@@ -210,12 +215,17 @@ class Service:
             await self._leave()
             await self.fleet.stop(self._seconds_left())
 
-    async def _serve(self, application: Application, listener: socket.socket) -> None:
+    async def _serve(
+        self, application: Application, listener: socket.socket, name: str, connections_max: int
+    ) -> None:
+        message = f"{connections_max} connections are open"
         await run_server(
             application,
             listener,
             stop=self._stop_servers.wait,
             graceful_seconds=self.started_with.server.graceful_seconds,
+            connections_max=connections_max,
+            on_full=lambda: self.board.note(alarms.CONNECTIONS_FULL, name, message),
         )
 
     async def _leave(self) -> None:
@@ -294,6 +304,8 @@ class Service:
             disk_free_bytes=self.janitor.room.last.free_bytes,
             loop_lag_seconds=self.watch.loop_lag_seconds,
             settle_retries=self.fleet.settle_retries(),
+            version=telling.program_version(),
+            sqlite=sqlite.VERSION,
         )
 
     def _refuses(self) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ import structlog
 
 from streamer.app import systemd
 from streamer.app.ending import tell_failure
-from streamer.app.prepare import make_data_directory, prepare_database
+from streamer.app.prepare import Prepared, make_data_directory, prepare_database
 from streamer.app.reload import Reloader
 from streamer.app.service import Listening, Service, open_reader_for
 from streamer.app.signals import Signals
@@ -70,7 +71,7 @@ def _serve(config: Path | None, loaded: Loaded, signals: Signals) -> bool:
     with lockfile.hold(settings.database_path.parent):
         systemd.notify_status("preparing the database")
         systemd.notify_extend_timeout(START_SECONDS_MAX)
-        standing = prepare_database(settings, now=clock.now())
+        prepared = prepare_database(settings, now=clock.now())
         listening = Listening(settings, systemd.inherited_sockets())
         try:
             service = partial(
@@ -78,7 +79,7 @@ def _serve(config: Path | None, loaded: Loaded, signals: Signals) -> bool:
                 loaded=loaded,
                 secrets=secrets,
                 listening=listening,
-                standing=standing,
+                prepared=prepared,
                 file=config,
                 signals=signals,
                 new_key=new_key,
@@ -93,7 +94,7 @@ async def _run(
     loaded: Loaded,
     secrets: Secrets,
     listening: Listening,
-    standing: list[tuple[str, str]],
+    prepared: Prepared,
     file: Path | None,
     signals: Signals,
     new_key: str | None,
@@ -106,7 +107,7 @@ async def _run(
             secrets,
             reader,
             clock=clock,
-            standing_alarms=standing,
+            prepared=prepared,
             reloader=Reloader(file, Path.cwd(), clock),
             signals=signals,
         )
@@ -132,8 +133,9 @@ def _announce(loaded: Loaded, listening: Listening, new_key: str | None) -> None
         admin=listening.admin_url,
     )
     if _a_person_looks(loaded):
-        sys.stderr.write("".join(f"{line}\n" for line in _banner(loaded, listening, new_key)))
-        sys.stderr.flush()
+        with suppress(OSError):  # a full disk behind it is no reason to serve nobody
+            sys.stderr.write("".join(f"{line}\n" for line in _banner(loaded, listening, new_key)))
+            sys.stderr.flush()
     elif new_key is not None:  # a log is no place for a key
         _log.warning("key.made", file=str(loaded.config.database_path.parent / SIGNING_KEY_FILE))
 

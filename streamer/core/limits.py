@@ -277,6 +277,29 @@ CONNECTION_REQUESTS_MAX = 1_000_000
 """Requests on one connection before it is closed: practically never, since each closing may hit a
 request on its way."""
 
+CONNECTIONS_MAX = 4_096
+"""Open connections on one listener; who comes beyond them waits in the backlog. An idle one takes
+some tens of KiB, so all of them stay well below the unit's ``MemoryHigh=768M``."""
+
+CONNECTIONS_DIVISOR = 2
+"""No more than this part of the process's descriptors is for connections: the database, files and
+destinations need the rest."""
+
+ADMIN_CONNECTIONS_MAX = 64
+"""Open connections on the admin listener: some monitors and a few people."""
+
+ACCEPT_AT_ONCE_MAX = 64
+"""Connections accepted in one step of the loop, so that a flood of them does not stop the rest."""
+
+ROOM_SECONDS = 0.2
+"""How soon a listener whose places are all taken looks whether one is free."""
+
+ROOM_DIVISOR = 8
+"""Which part of the connections may be closed at once for being idle, to make room."""
+
+IDLE_SECONDS_MIN = 1.0
+"""A connection that was idle for less is not closed to make room: a call may be on its way."""
+
 READY_PROBE_SECONDS = 1.0
 """A readiness probe writes at most this often; others in between get the same answer."""
 

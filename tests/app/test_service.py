@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from streamer.app.prepare import Prepared
 from streamer.app.reload import Reloader
 from streamer.app.service import Service
 from streamer.app.signals import Signals
@@ -40,7 +41,7 @@ async def test_a_loop_that_stands_still_is_told_by_liveness(
         resolve_all(config, {}),
         reader,
         clock=clock,
-        standing_alarms=[],
+        prepared=Prepared([], []),
         reloader=Reloader(tmp_path / "streamer.toml", tmp_path, clock),
         signals=Signals(),
     )

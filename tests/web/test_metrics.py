@@ -33,6 +33,8 @@ NAMES = {
     "streamer_loop_lag_seconds": "gauge",
     "streamer_destination_settle_retries": "counter",
     "streamer_alarms": "counter",
+    "streamer_alarm_standing": "gauge",
+    "streamer_build_info": "gauge",
 }
 """Counters are written with ``_total`` behind the name."""
 
@@ -56,7 +58,8 @@ STATUS = Status(
 )  # fmt: skip
 FIGURES = ProcessFigures(
     alarms={("STR-101", ""): 1, ('odd"\\\n', "x"): 2}, transactions=30, busy=31, wal_bytes=32,
-    disk_free_bytes=33, loop_lag_seconds=0.25, settle_retries={"lake": 34},
+    disk_free_bytes=33, loop_lag_seconds=0.25, settle_retries={"lake": 34}, version="1.2",
+    sqlite="3.53",
 )  # fmt: skip
 
 
