@@ -346,6 +346,9 @@ another program does not keep a stop from being heard."""
 RELOAD_STOP_SECONDS = 5.0
 """How long a drain that a reload replaces may take to finish its batch; then it is sent again."""
 
+STDOUT_LOOK_SECONDS = 0.1
+"""How soon a write to a reader that stands still hears that it is given up."""
+
 OPEN_RETRY_SECONDS = 30.0
 """A destination that cannot be opened, such as an unwritable directory, is tried again this
 often."""
