@@ -164,10 +164,11 @@ def test_the_last_of_many_reloads_is_what_counts(
 
 
 def test_a_reload_before_it_has_started_is_kept_and_not_deadly(installation: Installation) -> None:
-    """The first sign of the process is its lock; signals go out from the moment of its start."""
+    """The lock is an early sign of it: well before anything is served."""
+    lock = installation.data_dir / "streamer.lock"
     process = installation.start()
     while not lines(installation, "service.started"):
-        if _ignores_or_catches(process.pid, signal.SIGHUP):
+        if lock.exists() or _ignores_or_catches(process.pid, signal.SIGHUP):
             process.signal(signal.SIGHUP)
         assert process.popen.poll() is None, installation.log()
     eventually(lambda: lines(installation, "reload.done"), "it was remembered")

@@ -1,4 +1,4 @@
-"""What is around the process and not as it should be: its streams, and what a stop leaves behind."""
+"""What is around the process and not as it should be: its streams, and what a stop leaves."""
 
 from __future__ import annotations
 

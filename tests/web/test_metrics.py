@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from streamer.store.alarms import RaisedAlarm
 from streamer.store.status import DestinationStatus, OutboxStatus, SourceStatus, Status
 from streamer.web.metrics import ProcessFigures, render
 
@@ -54,7 +55,12 @@ STATUS = Status(
         )
     },
     quarantine=8,
-    alarms=[],
+    alarms=[
+        RaisedAlarm(
+            code="STR-301", subject="lake", title="It is held", message="p@example.com refused",
+            severity="critical", first_at=1, last_at=2, times=3,
+        )
+    ],
 )  # fmt: skip
 FIGURES = ProcessFigures(
     alarms={("STR-101", ""): 1, ('odd"\\\n', "x"): 2}, transactions=30, busy=31, wal_bytes=32,
@@ -103,6 +109,8 @@ def test_the_names_and_kinds_are_those_that_were_promised() -> None:
         ("streamer_loop_lag_seconds", {}, 0.25),
         ("streamer_destination_settle_retries_total", {"destination": "lake"}, 34),
         ("streamer_alarms_total", {"code": 'odd"\\\n', "subject": "x"}, 2),
+        ("streamer_alarm_standing", {"code": "STR-301", "subject": "lake"}, 1),
+        ("streamer_build_info", {"version": "1.2", "sqlite": "3.53"}, 1),
     ],
 )
 def test_each_figure_stands_under_its_name(name: str, labels: dict[str, str], value: float) -> None:
