@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +212,22 @@ def test_an_alarm_of_a_missing_section_ends_with_it(
     assert installation.command("destination", "forget", "hook", "--yes").returncode == 0
     eventually(lambda: not standing(), "it is forgotten")
     assert process.stop() == 0
+
+
+def test_a_stop_while_a_reload_waits_for_a_drain_stops_that_drain_too(
+    installation: Installation, sender: SerialSender
+) -> None:
+    with ExitStack() as held, socket.create_server(("127.0.0.1", 0)) as silent:
+        section = HOOK.replace("127.0.0.1:9", f"127.0.0.1:{silent.getsockname()[1]}")
+        installation.configure(section, server="graceful_seconds = 0.5")
+        process = installation.start()
+        sender.send(1, body(1))
+        silent.settimeout(10)
+        held.enter_context(silent.accept()[0])
+        installation.configure(section + "lanes = 2\n", server="graceful_seconds = 0.5")
+        process.signal(signal.SIGHUP)
+        eventually(lambda: installation.value("SELECT lanes FROM destinations") == 2, "declared")
+        process.signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert lines(installation, "reload.given_up")
+    assert not lines(installation, "service.failed")
