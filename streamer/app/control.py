@@ -7,7 +7,7 @@ microseconds to read; only when it has moved are the control rows read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 
 import msgspec
 import structlog
@@ -49,14 +49,23 @@ class Control:
     """Hands what operators changed to the drains."""
 
     def __init__(
-        self, reader: Database, clock: Clock, drains: Mapping[str, DestinationDrain]
+        self,
+        reader: Database,
+        clock: Clock,
+        drains: Mapping[str, DestinationDrain],
+        on_known: Callable[[], None] = lambda: None,
     ) -> None:
-        """Look after ``drains``, a mapping that may change while the service runs."""
+        """Look after ``drains``, a mapping that may change while the service runs.
+
+        ``on_known`` is called when a destination has become known or was forgotten.
+        """
         self.alive_until = 0.0
         self._reader = reader
         self._clock = clock
         self._drains = drains
+        self._on_known = on_known
         self._version = -1
+        self._names: Set[str] = frozenset()
         self._failures = 0
 
     async def run(self) -> None:
@@ -84,6 +93,9 @@ class Control:
             return
         rows = await self._reader.run(read_rows)
         self._version = version
+        if rows.known.keys() != self._names:
+            self._names = rows.known.keys()
+            self._on_known()
         for name, drain in list(self._drains.items()):
             known = rows.known.get(name)
             if known is not None:

@@ -1,8 +1,13 @@
-"""The drains of all destinations: started, replaced by a reload, stopped."""
+"""The drains of all destinations: started, replaced by a reload, stopped.
+
+Whatever of a new configuration can be wrong is found in `Fleet.plan`, which
+changes nothing: what follows it cannot fail half way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 import anyio
 import structlog
@@ -13,7 +18,8 @@ from streamer.app.ending import Ending
 from streamer.clock import Clock
 from streamer.config.secrets import Secrets
 from streamer.core import alarms
-from streamer.destinations.options import CommonOptions, DestinationOptions
+from streamer.destinations.base import Destination
+from streamer.destinations.options import DestinationOptions
 from streamer.drain.shared import Shared
 from streamer.drain.supervisor import DestinationDrain
 from streamer.observe.board import Board
@@ -23,6 +29,29 @@ from streamer.store.writer import Writer
 _log = structlog.get_logger("streamer.fleet")
 
 
+class Blueprint(NamedTuple):
+    """A destination that is built, and what of."""
+
+    destination: Destination
+    options: DestinationOptions
+    secret_values: tuple[str, ...]
+
+
+class Plan(NamedTuple):
+    """What a configuration changes."""
+
+    made: dict[str, Blueprint]
+    """The destinations that are new or not as they were."""
+    gone: frozenset[str]
+    configured: frozenset[str]
+
+
+class _Running(NamedTuple):
+    drain: DestinationDrain
+    blueprint: Blueprint
+    ended: anyio.Event
+
+
 class Fleet:
     """Every drain of this process, by the destination's name."""
 
@@ -30,9 +59,7 @@ class Fleet:
         self, *, writer: Writer, reader: Database, clock: Clock, board: Board, ending: Ending
     ) -> None:
         self.drains: dict[str, DestinationDrain] = {}
-        self._options: dict[str, CommonOptions] = {}
-        self._secret_values: dict[str, tuple[str, ...]] = {}
-        self._ended: dict[str, anyio.Event] = {}
+        self._running: dict[str, _Running] = {}
         self._writer = writer
         self._reader = reader
         self._clock = clock
@@ -40,16 +67,39 @@ class Fleet:
         self._ending = ending
         self._blocked = False
 
-    def start(
-        self, tasks: TaskGroup, name: str, options: DestinationOptions, secrets: Secrets
-    ) -> None:
-        """Begin to drain to a destination."""
-        destination = parts.make_destination(
-            name, options, secrets, clock=self._clock, board=self._board
-        )
+    def plan(self, destinations: Mapping[str, DestinationOptions], secrets: Secrets) -> Plan:
+        """Build what is new or has changed; nothing of it runs yet.
+
+        Raises:
+            ConfigurationError: one of them cannot be built.
+        """
+        made = {}
+        for name, options in destinations.items():
+            values = parts.secret_values(options, secrets)
+            running = self._running.get(name)
+            if running is not None and running.blueprint[1:] == (options, values):
+                continue
+            destination = parts.make_destination(
+                name, options, secrets, clock=self._clock, board=self._board
+            )
+            made[name] = Blueprint(destination, options, values)
+        return Plan(made, frozenset(self._running) - set(destinations), frozenset(destinations))
+
+    async def follow(self, tasks: TaskGroup, plan: Plan, *, stop_seconds: float) -> list[str]:
+        """Start, stop and replace drains as planned; name the changed."""
+        changed = sorted({*plan.made, *plan.gone})
+        for name in changed:
+            if name in self._running:
+                await self._stop_one(name, stop_seconds)
+            if name in plan.made:
+                self._start(tasks, name, plan.made[name])
+        self._clear_outdated(plan.configured)
+        return changed
+
+    def _start(self, tasks: TaskGroup, name: str, blueprint: Blueprint) -> None:
         shared = Shared(
-            destination,
-            parts.make_policy(options),
+            blueprint.destination,
+            parts.make_policy(blueprint.options),
             writer=self._writer,
             reader=self._reader,
             clock=self._clock,
@@ -57,11 +107,10 @@ class Fleet:
         )
         shared.blocked = self._blocked
         drain = DestinationDrain(name, shared)
+        ended = anyio.Event()
         self.drains[name] = drain
-        self._options[name] = options
-        self._secret_values[name] = parts.secret_values(options, secrets)
-        self._ended[name] = anyio.Event()
-        tasks.start_soon(self._run, name, drain, self._ended[name])
+        self._running[name] = _Running(drain, blueprint, ended)
+        tasks.start_soon(self._run, name, drain, ended)
 
     async def _run(self, name: str, drain: DestinationDrain, ended: anyio.Event) -> None:
         try:
@@ -70,51 +119,34 @@ class Fleet:
             ended.set()
         _log.info("drain.ended", destination=name)
 
-    async def follow(
-        self,
-        tasks: TaskGroup,
-        destinations: Mapping[str, DestinationOptions],
-        secrets: Secrets,
-        *,
-        stop_seconds: float,
-    ) -> list[str]:
-        """Start, stop and replace drains so that they fit a new configuration; name the changed."""
-        changed = [
-            name
-            for name in {*self.drains, *destinations}
-            if name not in destinations
-            or self._options.get(name) != destinations[name]
-            or self._secret_values.get(name) != parts.secret_values(destinations[name], secrets)
-        ]
-        for name in changed:
-            if name in self.drains:
-                await self._stop_one(name, stop_seconds)
-            if name in destinations:
-                self.start(tasks, name, destinations[name], secrets)
-            else:
-                for alarm in (alarms.HELD, alarms.OUTAGE, alarms.UNSETTLED):
-                    self._board.clear(alarm, name)
-                self._board.note(
-                    alarms.ORPHAN_CURSOR, name, f"run `streamer destination forget {name}`"
-                )
-        return sorted(changed)
+    def _clear_outdated(self, configured: Collection[str]) -> None:
+        """Clear what was said of drains that are no more, and of sections that were missing."""
+        of_drains = {alarms.HELD, alarms.OUTAGE, alarms.UNSETTLED}
+        for code, subject in self._board.standing:
+            alarm = alarms.ALARMS.get(code)
+            if alarm in of_drains and subject not in configured:
+                self._board.clear(alarm, subject)
+            if alarm is alarms.ORPHAN_CURSOR and subject in configured:
+                self._board.clear(alarm, subject)
 
     async def stop(self, seconds: float) -> None:
         """Let every drain finish its batch, or give it up after ``seconds``."""
         async with anyio.create_task_group() as stopping:
-            for name in list(self.drains):
+            for name in list(self._running):
                 stopping.start_soon(self._stop_one, name, seconds)
 
     async def _stop_one(self, name: str, seconds: float) -> None:
-        drain = self.drains.pop(name)
-        await drain.stop(seconds)
-        await self._ended[name].wait()
-        del self._options[name], self._secret_values[name], self._ended[name]
+        """Stop a drain; until it has ended it stays, for whoever has to stop it too."""
+        running = self._running[name]
+        await running.drain.stop(seconds)
+        await running.ended.wait()
+        if self._running.get(name) is running:
+            del self._running[name], self.drains[name]
 
-    def wake(self) -> None:
-        """New events are in the outbox."""
+    def hear_of(self, lane_keys: Collection[int]) -> None:
+        """New events with these lane keys are in the outbox."""
         for drain in self.drains.values():
-            drain.wake()
+            drain.hear_of(lane_keys)
 
     def poke(self) -> None:
         """Try at once wherever a drain waits or is held: things may have changed."""

@@ -1,26 +1,35 @@
 """The slow work beside the fast: counters, alarms, disk, pruning, one step at a time.
 
 Everything here runs through the writer in transactions as small as a settled
-batch, so that no call ever waits for the janitor.
+batch, so that no call ever waits for the janitor. And the janitor waits for
+nothing for long: while another program holds the database's lock, or the disk
+refuses a step, the rest is done as ever.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+import anyio
 import structlog
 
 from streamer.app.outlook import Outlook, read_pins
 from streamer.app.room import Room, RoomWatch
+from streamer.app.upkeep import Upkeep
 from streamer.clock import Clock
 from streamer.core import alarms
-from streamer.core.errors import StoreError
+from streamer.core.errors import StoreBusy, StoreError
 from streamer.core.limits import (
     CHECKPOINT_IDLE_SECONDS,
     CLOCK_JUMP_SECONDS_MAX,
+    CLOSE_SECONDS_MIN,
     DAY_SECONDS,
     JANITOR_SECONDS,
+    JANITOR_TICK_SECONDS,
+    JANITOR_WRITE_SECONDS,
     PRUNE_EVENTS_MAX,
     PRUNE_PAUSE_SECONDS,
     PRUNE_SECONDS,
@@ -33,6 +42,8 @@ from streamer.store import facts, migrate, prune, sources
 from streamer.store.sources import Tally
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
+
+T = TypeVar("T")
 
 _log = structlog.get_logger("streamer.janitor")
 
@@ -66,14 +77,19 @@ class Janitor:
         self._clock = clock
         self.wal_alarm_bytes = wal_alarm_bytes
         self._on_room = on_room
+        self._upkeep = Upkeep(clock, board)
+        self._writing_down: asyncio.Task[None] | None = None
+        self._wal_bytes = 0
+        self._next_look = 0.0
         self._next_prune = 0.0
         self._next_checkpoint = 0.0
 
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
-            self.alive_until = self._clock.monotonic() + 60
-            self._look_at_room()
+            self._tick()
+            with self._upkeep.step("disk"):
+                self._look_at_room()
             self._look_at_log()
             self._look_at_writer()
             await self._write_down()
@@ -81,15 +97,45 @@ class Janitor:
             if now >= self._next_checkpoint:
                 self._next_checkpoint = now + CHECKPOINT_IDLE_SECONDS
                 await self._writer.checkpoint()
+            if now >= self._next_look:
+                self._next_look = now + PRUNE_SECONDS
+                with self._upkeep.step("forecast"):
+                    await self._look_ahead()
             if now >= self._next_prune and not self.room.last.drain_stops:
                 self._next_prune = now + PRUNE_SECONDS
-                await self._look_ahead()
-                await self.prune()
+                with self._upkeep.step("pruning"):
+                    await self.prune()
             await self._clock.sleep(JANITOR_SECONDS)
 
+    def look_soon(self) -> None:
+        """Look with the next tick at who keeps events, for that may have changed."""
+        self._next_look = 0.0
+
     async def finish(self) -> None:
-        """Write down what was counted since the last tick."""
-        await self._write_down()
+        """Write down what was counted since the last tick, unless that takes too long."""
+        with anyio.move_on_after(CLOSE_SECONDS_MIN):
+            if self._writing_down is not None:
+                await self._write_down()
+            await self._write_down()
+
+    def _tick(self) -> None:
+        self.alive_until = self._clock.monotonic() + JANITOR_TICK_SECONDS
+
+    async def _do(self, work: Callable[[Connection], T]) -> T:
+        """Do ``work`` in a transaction; raises `StoreBusy` when none can be had for too long.
+
+        The work is dropped then, but may have been done after all: it must
+        not matter if it is done again.
+        """
+        self._tick()
+        doing = asyncio.ensure_future(self._writer.do(work))
+        try:
+            await asyncio.wait({doing}, timeout=JANITOR_WRITE_SECONDS)
+            if not doing.done():
+                raise StoreBusy("the database cannot be written at the moment")
+            return doing.result()
+        finally:
+            doing.cancel()
 
     def _look_at_room(self) -> None:
         room = self.room.look()
@@ -106,11 +152,14 @@ class Janitor:
                 self._board.clear(alarm, "")
 
     def wal_bytes(self) -> int:
-        """Return the size of the write-ahead log."""
+        """Return the size of the write-ahead log, or the last one while that cannot be seen."""
         try:
-            return self._wal_path.stat().st_size
+            self._wal_bytes = self._wal_path.stat().st_size
         except FileNotFoundError:
-            return 0
+            self._wal_bytes = 0
+        except OSError as error:
+            _log.debug("wal.unseen", error=error.strerror)
+        return self._wal_bytes
 
     def _look_at_log(self) -> None:
         size = self.wal_bytes()
@@ -130,7 +179,21 @@ class Janitor:
             self._board.clear(alarms.DATABASE_FAILING, "")
 
     async def _write_down(self) -> None:
-        """Store counters and alarms, if there are any; keep them for later when that fails."""
+        """Store counters and alarms, if there are any, and wait for it a while.
+
+        One that takes longer is not given up, for nobody could tell whether it
+        is done after all, and counts would be added twice: it is waited for again.
+        """
+        if self._writing_down is None:
+            self._writing_down = asyncio.ensure_future(self._store_counts())
+        writing = self._writing_down
+        await asyncio.wait({writing}, timeout=JANITOR_WRITE_SECONDS)
+        if writing.done() and self._writing_down is writing:
+            self._writing_down = None
+            await writing
+
+    async def _store_counts(self) -> None:
+        """Store what there is to be stored; put it back when that fails."""
         tally, self._front.tally = self._front.tally, Tally()
         changes = self._board.take()
         if not tally.by_source and not changes:
@@ -159,25 +222,21 @@ class Janitor:
             self._front.tally.merge(tally)
 
     async def _look_ahead(self) -> None:
-        try:
-            pins = await self._writer.maintain(read_pins)
-        except StoreError as error:
-            _log.warning("outlook.unreadable", error=str(error))
-            return
+        pins = await self._writer.maintain(read_pins)
         self.outlook.look(self.room.last, pins, monotonic_seconds=self._clock.monotonic())
 
     async def prune(self) -> None:
         """Forget what is old enough, in steps, until nothing is left to forget."""
-        try:
-            if await self._clock_is_believable():
-                older_than = self._clock.now() - self.retention_days * DAY_SECONDS * 1000
-                await self._forget(older_than)
-        except StoreError as error:
-            _log.warning("prune.failed", error=str(error))
+        if await self._clock_is_believable():
+            older_than = self._clock.now() - self.retention_days * DAY_SECONDS * 1000
+            await self._forget(older_than)
+            with self._upkeep.step("old copies"):
+                for copy in migrate.expire_copies(self._path, older_than=older_than):
+                    _log.info("copy.expired", name=copy.name)
 
     async def _forget(self, older_than: int) -> None:
         now = self._clock.now()
-        await self._writer.do(lambda db: prune.mark_settled(db, now=now))
+        await self._do(lambda db: prune.mark_settled(db, now=now))
         most = PRUNE_EVENTS_MAX
         steps: tuple[Callable[[Connection], int], ...] = (
             lambda db: prune.prune_step(db, older_than=older_than, events_max=most),
@@ -185,20 +244,17 @@ class Janitor:
             lambda db: prune.prune_stories(db, older_than=older_than, rows_max=most),
         )
         for step in steps:
-            while gone := await self._writer.do(step):
+            while gone := await self._do(step):
                 _log.debug("prune.step", rows=gone)
-                self.alive_until = self._clock.monotonic() + 60
                 await self._clock.sleep(PRUNE_PAUSE_SECONDS)
         left = await self._writer.maintain(prune.free_pages)
         while left:
             before = left
             left = await self._writer.maintain(lambda db: prune.vacuum_step(db, VACUUM_PAGES_MAX))
-            self.alive_until = self._clock.monotonic() + 60
+            self._tick()
             await self._clock.sleep(PRUNE_PAUSE_SECONDS)
             if left >= before:
                 break
-        for copy in migrate.expire_copies(self._path, older_than=older_than):
-            _log.info("copy.expired", name=copy.name)
 
     async def _clock_is_believable(self) -> bool:
         """Stop pruning when the wall clock leapt: a wrong year would delete everything."""
@@ -219,7 +275,7 @@ class Janitor:
             facts.write(db, facts.CLOCK_SEEN, now)
             return True
 
-        believable = await self._writer.do(look)
+        believable = await self._do(look)
         self._first_look = False
         if believable:
             self._board.clear(alarms.CLOCK_JUMPED, "")

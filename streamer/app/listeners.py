@@ -7,12 +7,13 @@ error at the start and not a server that dies later.
 from __future__ import annotations
 
 import errno
+import resource
 import socket
 import stat
 from pathlib import Path
 
-from streamer.core.errors import ConfigurationError
-from streamer.core.limits import LISTEN_BACKLOG
+from streamer.core.errors import ConfigurationError, StreamerError
+from streamer.core.limits import CONNECTIONS_DIVISOR, CONNECTIONS_MAX, LISTEN_BACKLOG
 
 UNIX_PREFIX = "unix:"
 _UNIX_MODE = 0o660
@@ -28,7 +29,8 @@ def adopt(descriptor: int) -> socket.socket:
 def bind(address: str, setting: str) -> socket.socket:
     """Listen on ``host:port``, ``[ipv6]:port`` or ``unix:/path``.
 
-    Raises `ConfigurationError` naming the ``setting`` when that cannot be.
+    Raises `ConfigurationError` naming the ``setting`` when that can never be, and a plain
+    `StreamerError` while another program has the address.
     """
     try:
         if address.startswith(UNIX_PREFIX):
@@ -69,13 +71,25 @@ def _bind_unix(path: Path) -> socket.socket:
     return listener
 
 
-def _explain(address: str, setting: str, error: OSError) -> ConfigurationError:
+def _explain(address: str, setting: str, error: OSError) -> StreamerError:
     hint = f"Change {setting}."
     if error.errno == errno.EADDRINUSE:
-        hint = f"Another program listens there; stop it or change {setting}."
-    elif error.errno in {errno.EACCES, errno.EPERM}:
+        # No configuration error, which nobody would try again: the other program may go.
+        return StreamerError(
+            f"cannot listen on {address}: {error.strerror}",
+            hint=f"Another program listens there; stop it or change {setting}.",
+        )
+    if error.errno in {errno.EACCES, errno.EPERM}:
         hint = "Ports below 1024 belong to root: let systemd's socket unit bind it."
     return ConfigurationError(f"cannot listen on {address}: {error.strerror}", hint=hint)
+
+
+def connections_max() -> int:
+    """Return how many connections may be open at once, given the process's descriptors."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(1, min(CONNECTIONS_MAX, descriptors // CONNECTIONS_DIVISOR))
 
 
 def describe(listener: socket.socket) -> str:

@@ -15,7 +15,7 @@ from streamer.app.room import Room
 from streamer.core import alarms
 from streamer.core.limits import DISK_ALARM_SHARES, OUTLOOK_SAMPLES_MAX
 from streamer.observe.board import Board
-from streamer.store import cursors, destinations, quarantine
+from streamer.store import cursors, destinations, outbox, quarantine
 from streamer.store.sqlite import Connection
 
 
@@ -23,20 +23,28 @@ class Pins(msgspec.Struct, frozen=True):
     """What keeps events in the outbox, and what nobody looks after any more."""
 
     slowest: str | None
-    """The destination whose cursor is furthest behind."""
+    """The destination whose cursor, live or of a replay, is furthest behind, if any is behind."""
     orphans: tuple[str, ...]
-    """Destinations that are not configured and still have cursors."""
+    """Destinations that are not configured and keep events that they have not settled."""
     quarantine_bytes: int
 
 
 def read_pins(db: Connection) -> Pins:
     """Read who holds what."""
-    live = [cursor for cursor in cursors.load_all(db) if not cursor.replay_id]
-    slowest = min(live, key=lambda cursor: cursor.progress.position, default=None)
-    known = destinations.load_all(db)
+    last = outbox.last_position(db)
+    known = {one.name: one for one in destinations.load_all(db)}
+    pinning = [
+        cursor
+        for cursor in cursors.load_all(db)
+        if (one := known.get(cursor.destination)) is not None
+        and (cursor.replay_id or cursor.lane.lanes == one.lanes)  # a floor holds nothing back
+        and cursor.progress.position < last
+    ]
+    slowest = min(pinning, key=lambda cursor: cursor.progress.position, default=None)
+    names = {cursor.destination for cursor in pinning}
     return Pins(
         slowest=None if slowest is None else slowest.destination,
-        orphans=tuple(one.name for one in known if not one.configured),
+        orphans=tuple(sorted(name for name in names if not known[name].configured)),
         quarantine_bytes=quarantine.held_bytes(db),
     )
 
@@ -68,7 +76,6 @@ class Outlook:
         self.quarantine_bytes_max = quarantine_bytes_max
         self._board = board
         self._forecast = Forecast()
-        self._orphans: set[str] = set()
 
     def look(self, room: Room, pins: Pins, *, monotonic_seconds: float) -> None:
         """Compare what is with what should not be."""
@@ -99,6 +106,6 @@ class Outlook:
             self._board.note(
                 alarms.ORPHAN_CURSOR, name, f"run `streamer destination forget {name}`"
             )
-        for name in self._orphans - set(pins.orphans):
-            self._board.clear(alarms.ORPHAN_CURSOR, name)
-        self._orphans = set(pins.orphans)
+        for code, name in self._board.standing:
+            if code == alarms.ORPHAN_CURSOR.code and name not in pins.orphans:
+                self._board.clear(alarms.ORPHAN_CURSOR, name)

@@ -7,6 +7,7 @@ in plain order: nothing is listening yet, and nobody waits.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -41,8 +42,16 @@ def make_data_directory(directory: Path) -> None:
         ) from error
 
 
-def prepare_database(config: Config, *, now: int) -> list[tuple[str, str]]:
-    """Bring the schema up to date and declare what is configured; return the standing alarms."""
+class Prepared(NamedTuple):
+    """What the board of alarms has to know of what was before it; codes and subjects."""
+
+    standing: list[tuple[str, str]]
+    raised: list[tuple[str, str]]
+    """By the preparation itself."""
+
+
+def prepare_database(config: Config, *, now: int) -> Prepared:
+    """Bring the schema up to date and declare what is configured; return the alarms there are."""
     sqlite.require_safe_version(allow_unsafe=config.outbox.allow_unsafe_sqlite)
     path = config.database_path
     connection = sqlite.open_writer(path)
@@ -50,7 +59,7 @@ def prepare_database(config: Config, *, now: int) -> list[tuple[str, str]]:
         for migration in migrate.migrate(connection, path, now=now):
             _log.info("schema.migrated", migration=migration.name)
         connection.execute("BEGIN IMMEDIATE")
-        _mend_cursors(connection, now=now)
+        raised = _mend_cursors(connection, now=now)
         declare(connection, config, now=now)
         facts.ensure_instance(connection)
         connection.execute("COMMIT")
@@ -59,12 +68,13 @@ def prepare_database(config: Config, *, now: int) -> list[tuple[str, str]]:
         raise sqlite.map_error(error) from error
     finally:
         connection.close()
-    return standing
+    return Prepared(standing, raised)
 
 
-def _mend_cursors(db: Connection, *, now: int) -> None:
+def _mend_cursors(db: Connection, *, now: int) -> list[tuple[str, str]]:
     """Go on without what cannot be read: a service that does not start helps nobody."""
-    for name in cursors.mend(db):
+    mended = cursors.mend(db)
+    for name in mended:
         message = "it was forgotten, and at most one batch is sent again"
         alarms.note(db, CURSOR_MENDED.code, name, message, times=1, now=now)
         _log.warning(
@@ -74,6 +84,7 @@ def _mend_cursors(db: Connection, *, now: int) -> None:
             message=message,
             hint="Run `streamer db check`: something but streamer wrote to the database.",
         )
+    return [(CURSOR_MENDED.code, name) for name in mended]
 
 
 def declare(db: Connection, config: Config, *, now: int) -> None:

@@ -1,7 +1,17 @@
-"""SIGHUP: read the configuration again, and keep the old one if the new one is wrong."""
+"""SIGHUP: read the configuration again, and keep the old one if the new one is wrong.
+
+A reload has two halves. In the first everything that can fail is done: the
+file is read, secrets are fetched, sources and destinations are built, and what
+is configured is written into the database. Nothing that runs has changed so
+far, and any error refuses the whole. The second half swaps, and cannot fail.
+
+It runs beside the signals, so that a stop is heard while it waits, and one at
+a time: however often it is asked for meanwhile, it is done once more after.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Protocol
@@ -10,16 +20,18 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from streamer.app import systemd
+from streamer.app import parts, systemd
 from streamer.app.fleet import Fleet
 from streamer.app.prepare import declare
 from streamer.clock import Clock
 from streamer.config.changes import needs_restart
 from streamer.config.load import load
 from streamer.config.model import Config
+from streamer.config.problems import ConfigurationErrors
 from streamer.config.secrets import Secrets, resolve_all
-from streamer.core.errors import StoreError, StreamerError
+from streamer.core.errors import StoreBusy, StreamerError
 from streamer.core.limits import RELOAD_STOP_SECONDS, RELOAD_WRITE_SECONDS
+from streamer.ingest.source import Source
 from streamer.observe import log
 from streamer.store.writer import Writer
 
@@ -29,11 +41,12 @@ _log = structlog.get_logger("streamer.reload")
 class Reloadable(Protocol):
     """What a reload needs of the service."""
 
-    config: Config
+    started_with: Config
+    """What is still in force of the settings that only a restart changes."""
     writer: Writer
     fleet: Fleet
 
-    def follow(self, config: Config, secrets: Secrets) -> None:
+    def follow(self, config: Config, secrets: Secrets, sources: dict[str, Source]) -> None:
         """Take over what a reload may change outside the drains."""
         ...
 
@@ -45,6 +58,34 @@ class Reloader:
         self._file = file
         self._working_directory = working_directory
         self._clock = clock
+        self._asked = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._scope = anyio.CancelScope()
+        self._under_way = False
+
+    def ask(self) -> None:
+        """Ask for a reload; one that is under way is done again when it is through."""
+        self._asked.set()
+
+    async def run(self, service: Reloadable, tasks: TaskGroup) -> None:
+        """Reload whenever it is asked for, until `stop`."""
+        try:
+            with self._scope:
+                while True:
+                    await self._asked.wait()
+                    self._asked.clear()
+                    self._under_way = True
+                    await self.reload(service, tasks)
+                    self._under_way = False
+            if self._under_way:
+                _log.warning("reload.given_up", hint="The service stops; a start reads the file.")
+        finally:
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Give up what is under way, and heed nobody any more; `run` must have been begun."""
+        self._scope.cancel()
+        await self._ended.wait()
 
     async def reload(self, service: Reloadable, tasks: TaskGroup) -> bool:
         """Apply what has changed; False when the new configuration is wrong and the old one stays.
@@ -55,36 +96,45 @@ class Reloader:
         _log.info("reload.begun")
         try:
             loaded = load(self._file, environ=os.environ, working_directory=self._working_directory)
-            secrets = resolve_all(loaded.config, os.environ)
-        except StreamerError as error:
-            _log.error("reload.refused", error=str(error), hint=error.hint)
-            systemd.notify_ready("reload refused: the old configuration stays")
+            config, secrets = loaded.config, resolve_all(loaded.config, os.environ)
+            sources = parts.make_sources(config, secrets)
+            plan = service.fleet.plan(config.destinations, secrets)
+            await self._write_down(service, config)
+        except Exception as error:  # nothing has changed so far, so nothing need end
+            _tell_refusal(error)
             return False
-        config = loaded.config
-        if not await self._write_down(service, config):
-            return False
-        for path in needs_restart(service.config, config):
+        for path in needs_restart(service.started_with, config):
             _log.warning("reload.needs_restart", setting=path)
-        service.follow(config, secrets)
-        changed = await service.fleet.follow(
-            tasks, config.destinations, secrets, stop_seconds=RELOAD_STOP_SECONDS
-        )
+        service.follow(config, secrets, sources)
+        changed = await service.fleet.follow(tasks, plan, stop_seconds=RELOAD_STOP_SECONDS)
         service.fleet.poke()
         log.set_level(config.log.level)
         _log.info("reload.done", destinations=changed)
         systemd.notify_ready("reloaded")
         return True
 
-    async def _write_down(self, service: Reloadable, config: Config) -> bool:
-        """Declare what is configured; a database that cannot be written keeps the old settings."""
+    async def _write_down(self, service: Reloadable, config: Config) -> None:
+        """Declare what is configured; raises `StoreError` when the database cannot be written."""
         now = self._clock.now()
         try:
             with anyio.fail_after(RELOAD_WRITE_SECONDS):
                 await service.writer.do(lambda db: declare(db, config, now=now))
-        except (StoreError, TimeoutError) as error:
-            said = str(error) or "the database cannot be written at the moment"
-            hint = getattr(error, "hint", "") or "Reload again once `streamer doctor` is content."
-            _log.error("reload.refused", error=said, hint=hint)
-            systemd.notify_ready("reload refused: the old configuration stays")
-            return False
-        return True
+        except TimeoutError as error:
+            raise StoreBusy(
+                "the database cannot be written at the moment",
+                hint="Reload again once `streamer doctor` is content.",
+            ) from error
+
+
+def _tell_refusal(error: Exception) -> None:
+    """Say what is wrong, each mistake by itself and nothing over two lines."""
+    if isinstance(error, ConfigurationErrors):
+        problems = [" ".join(str(problem).split()) for problem in error.problems]
+        subject = str(error).partition(":\n")[0]
+        _log.error("reload.refused", error=subject, problems=problems, hint=error.hint)
+    elif isinstance(error, StreamerError):
+        said = " ".join(str(error).split())
+        _log.error("reload.refused", error=said, hint=error.hint)
+    else:  # its text is not ours, and may quote what it choked on
+        _log.error("reload.refused", error=type(error).__name__, raised=log.where(error))
+    systemd.notify_ready("reload refused: the old configuration stays")

@@ -28,16 +28,19 @@ from streamer.app.ending import Ending
 from streamer.app.fleet import Fleet
 from streamer.app.janitor import Janitor
 from streamer.app.outlook import Outlook
+from streamer.app.prepare import Prepared
 from streamer.app.reload import Reloader
 from streamer.app.room import Room, RoomWatch
+from streamer.app.signals import Signals
 from streamer.app.watch import Watch
 from streamer.clock import Clock
 from streamer.config.generated import ensure_admin_token
 from streamer.config.model import Config
 from streamer.config.secrets import Secrets
 from streamer.core import alarms
-from streamer.core.limits import CLOSE_SECONDS_MIN
+from streamer.core.limits import ADMIN_CONNECTIONS_MAX, CLOSE_SECONDS_MIN
 from streamer.ingest.front import Front
+from streamer.ingest.source import Source
 from streamer.observe.board import Board
 from streamer.store import facts, sqlite, status
 from streamer.store.connection import Database, connect_reader
@@ -82,19 +85,23 @@ class Service:
         reader: Database,
         *,
         clock: Clock,
-        standing_alarms: list[tuple[str, str]],
+        prepared: Prepared,
         reloader: Reloader,
+        signals: Signals,
     ) -> None:
         self.config = config
+        self.started_with = config
+        """What is still in force of the settings that only a restart changes."""
         self.ending = Ending(clock)
         self._secrets = secrets
         self._reader = reader
         self._clock = clock
         self._reloader = reloader
+        self._signals = signals
         self._stop_servers = anyio.Event()
         self._leave_until = 0.0
         self.board = Board(clock)
-        self.board.restore(standing_alarms)
+        self.board.restore(prepared.standing, raised=prepared.raised)
         self.writer = parts.make_writer(config, clock)
         self._writer_ended = anyio.Event()
         self.fleet = Fleet(
@@ -104,7 +111,7 @@ class Service:
             board=self.board,
             ending=self.ending,
         )
-        self.control = Control(reader, clock, self.fleet.drains)
+        self.control = Control(reader, clock, self.fleet.drains, self._look_soon)
         self.watch = Watch(clock, self.writer, alive_until=self._alive_until, status=self._one_line)
         self.health = Health(
             clock,
@@ -122,7 +129,7 @@ class Service:
             body_memory_bytes_max=config.outbox.queue_bytes_max,
         )
         self.janitor = self._make_janitor()
-        self.writer.on_stored = self.fleet.wake
+        self.writer.on_stored = self.fleet.hear_of
 
     def _make_janitor(self) -> Janitor:
         config = self.config
@@ -156,16 +163,18 @@ class Service:
             async with anyio.create_task_group() as tasks:
                 self._guard(tasks, "the writer", self._write)
                 # Before anything is served: a signal's default would cut a call off.
-                self._guard(tasks, "the signal receiver", partial(self._obey_signals, tasks))
+                self._signals.catch(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+                self._guard(tasks, "the signal receiver", self._obey_signals)
                 await self._start(tasks)
                 await self._serve_all(listening, announce)
                 await self._close_books()
                 tasks.cancel_scope.cancel()
+            pending = await telling.read_pending(self._read_status)
         finally:
+            # The last connection to be closed empties the log, which one that only reads cannot.
+            await self._reader.aclose()
             await self.writer.aclose()
-        await telling.say_stopped(
-            self.ending, self._read_status, began_at=began_at, now=self._clock.monotonic()
-        )
+        telling.say_stopped(self.ending, pending, began_at=began_at, now=self._clock.monotonic())
         return not self.ending.failed
 
     def _guard(self, tasks: TaskGroup, part: str, work: Callable[[], Awaitable[object]]) -> None:
@@ -178,9 +187,11 @@ class Service:
             self._writer_ended.set()
 
     async def _start(self, tasks: TaskGroup) -> None:
-        for name, options in self.config.destinations.items():
-            self.fleet.start(tasks, name, options, self._secrets)
+        plan = self.fleet.plan(self.config.destinations, self._secrets)
+        await self.fleet.follow(tasks, plan, stop_seconds=0)
         await self.control.look()
+        reload = partial(self._reloader.run, self, tasks)
+        self._guard(tasks, "the reload", reload)
         self._guard(tasks, "the janitor", self.janitor.run)
         self._guard(tasks, "the look at the control rows", self.control.run)
         watchdog = systemd.watchdog_interval_seconds()
@@ -190,32 +201,41 @@ class Service:
         """Serve until a stop is asked for, and until servers and drains have ended."""
         async with anyio.create_task_group() as serving:
             for listener in listening.ingest:
-                serve = partial(self._serve, self.front, listener)
+                most = listeners.connections_max() // len(listening.ingest)
+                serve = partial(self._serve, self.front, listener, "ingest", most)
                 self._guard(serving, "the ingest server", serve)
-            admin = partial(self._serve, self._make_admin(), listening.admin)
+            admin = partial(
+                self._serve, self._make_admin(), listening.admin, "admin", ADMIN_CONNECTIONS_MAX
+            )
             self._guard(serving, "the admin server", admin)
             announce()
             systemd.notify_ready(self._one_line())
             await self.ending.wait()
+            await self._reloader.stop()
             await self._leave()
             await self.fleet.stop(self._seconds_left())
 
-    async def _serve(self, application: Application, listener: socket.socket) -> None:
+    async def _serve(
+        self, application: Application, listener: socket.socket, name: str, connections_max: int
+    ) -> None:
+        message = f"{connections_max} connections are open"
         await run_server(
             application,
             listener,
             stop=self._stop_servers.wait,
-            graceful_seconds=self.config.server.graceful_seconds,
+            graceful_seconds=self.started_with.server.graceful_seconds,
+            connections_max=connections_max,
+            on_full=lambda: self.board.note(alarms.CONNECTIONS_FULL, name, message),
         )
 
     async def _leave(self) -> None:
         """Go on answering for a moment, so that no kept connection meets a closed one."""
         systemd.notify_stopping("answering the last calls")
-        seconds = self.config.server.lame_duck_seconds
+        seconds = self.started_with.server.lame_duck_seconds
         _log.info("service.leaving", seconds=seconds, reason=self.ending.reason)
         self.front.gate.leaving = True
         await self._clock.sleep(seconds)
-        self._leave_until = self._clock.monotonic() + self.config.server.graceful_seconds
+        self._leave_until = self._clock.monotonic() + self.started_with.server.graceful_seconds
         self._stop_servers.set()
 
     def _seconds_left(self) -> float:
@@ -234,28 +254,31 @@ class Service:
         if scope.cancelled_caught:
             _log.warning("service.commits_given_up", seconds=round(seconds, 1))
 
-    async def _obey_signals(self, tasks: TaskGroup) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    if not self.ending.is_asked:
-                        await self._reloader.reload(self, tasks)
-                elif number == signal.SIGINT and self.ending.is_asked:
-                    _die_of(signal.SIGINT)
-                else:
-                    self.ending.ask(signal.Signals(number).name)
+    async def _obey_signals(self) -> None:
+        async for number in self._signals.heard():
+            if number == signal.SIGHUP:
+                self._reloader.ask()
+            elif number == signal.SIGINT and self.ending.is_asked:
+                _die_of(signal.SIGINT)
+            else:
+                self.ending.ask(number.name)
 
-    def follow(self, config: Config, secrets: Secrets) -> None:
+    def follow(self, config: Config, secrets: Secrets, sources: dict[str, Source]) -> None:
         """Take over what a reload may change outside the drains."""
         self.config = config
         self._secrets = secrets
-        self.front.sources = parts.make_sources(config, secrets)
+        self.front.sources = sources
         self.janitor.retention_days = config.outbox.retention_days
         self.writer.quarantine_bytes_max = config.outbox.quarantine_bytes_max
         self.janitor.outlook.quarantine_bytes_max = config.outbox.quarantine_bytes_max
         self.janitor.wal_alarm_bytes = config.outbox.wal_alarm_bytes
         self.janitor.room.ingest_floor_bytes = config.outbox.ingest_floor_bytes
         self.janitor.room.drain_floor_bytes = config.outbox.drain_floor_bytes
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        """Who is configured, or known at all, has changed: see whose cursors nobody looks after."""
+        self.janitor.look_soon()
 
     def _make_admin(self) -> Application:
         token = self._secrets.of(self.config.admin.token)
@@ -281,6 +304,8 @@ class Service:
             disk_free_bytes=self.janitor.room.last.free_bytes,
             loop_lag_seconds=self.watch.loop_lag_seconds,
             settle_retries=self.fleet.settle_retries(),
+            version=telling.program_version(),
+            sqlite=sqlite.VERSION,
         )
 
     def _refuses(self) -> str | None:

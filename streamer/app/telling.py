@@ -44,22 +44,22 @@ def say_started(config: Config, file: Path | None, *, ingest: Sequence[str], adm
     )
 
 
-async def say_stopped(
-    ending: Ending,
-    read_status: Callable[[], Awaitable[Status]],
-    *,
-    began_at: float,
-    now: float,
-) -> None:
-    """Log why it ended, how long that took, and how many events each destination still gets.
-
-    Times are monotonic seconds. The figures are left out when they cannot be read at once.
-    """
-    pending: Mapping[str, int] | None = None
+async def read_pending(read_status: Callable[[], Awaitable[Status]]) -> Mapping[str, int] | None:
+    """Return how many events each destination still gets; None when that cannot be read at once."""
     # What made the service fail may make this fail too, and must not hide it.
     with anyio.move_on_after(CLOSE_SECONDS_MIN), suppress(Exception):
         found = (await read_status()).destinations
-        pending = {name: one.lag_events for name, one in found.items() if one.lag_events}
+        return {name: one.lag_events for name, one in found.items() if one.lag_events}
+    return None
+
+
+def say_stopped(
+    ending: Ending, pending: Mapping[str, int] | None, *, began_at: float, now: float
+) -> None:
+    """Log why it ended, how long that took, and what is still to be delivered.
+
+    Times are monotonic seconds.
+    """
     _log.info(
         "service.stopped",
         reason=ending.reason,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import structlog
 
 from streamer.app import systemd
 from streamer.app.ending import tell_failure
-from streamer.app.prepare import make_data_directory, prepare_database
+from streamer.app.prepare import Prepared, make_data_directory, prepare_database
 from streamer.app.reload import Reloader
 from streamer.app.service import Listening, Service, open_reader_for
+from streamer.app.signals import Signals
 from streamer.app.telling import say_started
 from streamer.cli.common import load_config
 from streamer.clock import SystemClock
@@ -36,6 +39,8 @@ def run(config: Path | None) -> None:
     for whoever configures it to mend.
     """
     os.umask(0o077)
+    signals = Signals()
+    signals.catch(signal.SIGHUP)
     loaded = load_config(config)
     log.set_up(
         level=loaded.config.log.level,
@@ -43,7 +48,7 @@ def run(config: Path | None) -> None:
         under_journal=_under_journal(),
     )
     try:
-        went_well = _serve(config, loaded)
+        went_well = _serve(config, loaded, signals)
     except Exception as error:  # a traceback would go past the log, and may quote a body
         cause = log.culprit(error)
         if isinstance(cause, StreamerError):
@@ -54,7 +59,7 @@ def run(config: Path | None) -> None:
         sys.exit(1)
 
 
-def _serve(config: Path | None, loaded: Loaded) -> bool:
+def _serve(config: Path | None, loaded: Loaded, signals: Signals) -> bool:
     """Make ready what has to be there before anything listens, then run the event loop."""
     settings = loaded.config
     make_data_directory(settings.database_path.parent)
@@ -64,7 +69,7 @@ def _serve(config: Path | None, loaded: Loaded) -> bool:
     with lockfile.hold(settings.database_path.parent):
         systemd.notify_status("preparing the database")
         systemd.notify_extend_timeout(START_SECONDS_MAX)
-        standing = prepare_database(settings, now=clock.now())
+        prepared = prepare_database(settings, now=clock.now())
         listening = Listening(settings, systemd.inherited_sockets())
         try:
             service = partial(
@@ -72,8 +77,9 @@ def _serve(config: Path | None, loaded: Loaded) -> bool:
                 loaded=loaded,
                 secrets=secrets,
                 listening=listening,
-                standing=standing,
-                reloader=Reloader(config, Path.cwd(), clock),
+                prepared=prepared,
+                file=config,
+                signals=signals,
                 new_key=new_key,
             )
             return anyio.run(service, backend_options={"use_uvloop": _has_uvloop()})
@@ -86,19 +92,22 @@ async def _run(
     loaded: Loaded,
     secrets: Secrets,
     listening: Listening,
-    standing: list[tuple[str, str]],
-    reloader: Reloader,
+    prepared: Prepared,
+    file: Path | None,
+    signals: Signals,
     new_key: str | None,
 ) -> bool:
+    clock = SystemClock()
     reader = await open_reader_for(loaded.config)
     try:
         service = Service(
             loaded.config,
             secrets,
             reader,
-            clock=SystemClock(),
-            standing_alarms=standing,
-            reloader=reloader,
+            clock=clock,
+            prepared=prepared,
+            reloader=Reloader(file, Path.cwd(), clock),
+            signals=signals,
         )
         return await service.run(listening, lambda: _announce(loaded, listening, new_key))
     finally:
@@ -122,8 +131,9 @@ def _announce(loaded: Loaded, listening: Listening, new_key: str | None) -> None
         admin=listening.admin_url,
     )
     if _a_person_looks(loaded):
-        sys.stderr.write("".join(f"{line}\n" for line in _banner(loaded, listening, new_key)))
-        sys.stderr.flush()
+        with suppress(OSError):  # a full disk behind it is no reason to serve nobody
+            sys.stderr.write("".join(f"{line}\n" for line in _banner(loaded, listening, new_key)))
+            sys.stderr.flush()
     elif new_key is not None:  # a log is no place for a key
         _log.warning("key.made", file=str(loaded.config.database_path.parent / SIGNING_KEY_FILE))
 

@@ -45,6 +45,7 @@ QUARANTINE_FULL = _condition("STR-104", "The quarantine is full: bodies are cut"
 OLD_CALL = _incident("STR-105", "Webhook calls arrive long after they were signed")
 LATE_ANSWER = _incident("STR-106", "A call could not be committed in time and was answered 503")
 OVERLOADED = _incident("STR-107", "The ingest queue is full and calls are answered 503")
+CONNECTIONS_FULL = _incident("STR-108", "All connections are taken: new ones have to wait")
 
 DISK_FLOOR_INGEST = _condition("STR-201", "The disk is nearly full: new events are answered 503")
 DISK_FLOOR_DRAIN = _condition("STR-202", "The disk is full: draining and pruning have stopped")
@@ -54,6 +55,9 @@ DATABASE_LOCKED = _incident("STR-205", "Another program held the database's writ
 DATABASE_FAILING = _condition("STR-206", "Commits are failing on the disk")
 UNSAFE_SQLITE = _condition("STR-207", "SQLite has the WAL-reset bug and the check is overridden")
 CLOCK_JUMPED = _condition("STR-208", "The wall clock jumped: pruning waits for a confirmation")
+UPKEEP_FAILING = _condition(
+    "STR-209", "The data directory cannot be looked after", Severity.WARNING
+)
 
 HELD = _condition("STR-301", "A destination refuses everything and is held")
 OUTAGE = _condition("STR-302", "A destination has been deferring for a long time", Severity.WARNING)

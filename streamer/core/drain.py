@@ -235,6 +235,11 @@ def wake(track: Track) -> Track:
     return track
 
 
+def wants_news(track: Track) -> bool:
+    """Tell whether a new event may change what is to be done, and not only add to what waits."""
+    return track.lonely or track.phase in (Phase.READY, Phase.SENDING)
+
+
 def pause(track: Track) -> Track:
     """Stop; whatever was about to be proven has to be proven anew afterwards."""
     isolated = Isolation.NONE if track.isolation is Isolation.NONE else Isolation.HEAD

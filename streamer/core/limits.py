@@ -285,6 +285,29 @@ CONNECTION_REQUESTS_MAX = 1_000_000
 """Requests on one connection before it is closed: practically never, since each closing may hit a
 request on its way."""
 
+CONNECTIONS_MAX = 4_096
+"""Open connections on one listener; who comes beyond them waits in the backlog. An idle one takes
+some tens of KiB, so all of them stay well below the unit's ``MemoryHigh=768M``."""
+
+CONNECTIONS_DIVISOR = 2
+"""No more than this part of the process's descriptors is for connections: the database, files and
+destinations need the rest."""
+
+ADMIN_CONNECTIONS_MAX = 64
+"""Open connections on the admin listener: some monitors and a few people."""
+
+ACCEPT_AT_ONCE_MAX = 64
+"""Connections accepted in one step of the loop, so that a flood of them does not stop the rest."""
+
+ROOM_SECONDS = 0.2
+"""How soon a listener whose places are all taken looks whether one is free."""
+
+ROOM_DIVISOR = 8
+"""Which part of the connections may be closed at once for being idle, to make room."""
+
+IDLE_SECONDS_MIN = 1.0
+"""A connection that was idle for less is not closed to make room: a call may be on its way."""
+
 READY_PROBE_SECONDS = 1.0
 """A readiness probe writes at most this often; others in between get the same answer."""
 
@@ -293,6 +316,16 @@ READY_PROBE_TIMEOUT_SECONDS = 2.0
 
 JANITOR_SECONDS = 1.0
 """How often counters and alarms are written down and the disk is looked at."""
+
+JANITOR_TICK_SECONDS = 60.0
+"""A janitor that has not come round for this long hangs: each of its waits is far shorter."""
+
+JANITOR_WRITE_SECONDS = 5.0
+"""How long it waits for one of its own transactions, ten tries at a lock of another program,
+before it looks after the rest."""
+
+UPKEEP_ALARM_SECONDS = 60.0
+"""How long a step of looking after the data directory may fail before it is an alarm."""
 
 CHECKPOINT_IDLE_SECONDS = 30.0
 """A quiet database is checkpointed this often, if anything was written at all."""
@@ -320,6 +353,9 @@ another program does not keep a stop from being heard."""
 
 RELOAD_STOP_SECONDS = 5.0
 """How long a drain that a reload replaces may take to finish its batch; then it is sent again."""
+
+STDOUT_LOOK_SECONDS = 0.1
+"""How soon a write to a reader that stands still hears that it is given up."""
 
 OPEN_RETRY_SECONDS = 30.0
 """A destination that cannot be opened, such as an unwritable directory, is tried again this

@@ -2,11 +2,15 @@
 
 A line that was handed to the operating system counts as accepted; nothing is
 promised of what is behind the pipe. A pipe without a reader never gets one
-again, so that is a hold and not a matter of waiting.
+again, so that is a hold and not a matter of waiting. A reader that stands
+still is waited for, but keeps nobody from stopping: no write blocks, and who
+gives up begins a new line the next time.
 """
 
 from __future__ import annotations
 
+import io
+import select
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -19,6 +23,7 @@ from streamer.clock import Clock
 from streamer.core.alarms import Alarm
 from streamer.core.cloudevents import encode_each
 from streamer.core.event import StoredEvent
+from streamer.core.limits import STDOUT_LOOK_SECONDS
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.destinations.base import Destination, Finding
@@ -43,16 +48,23 @@ class StdoutDestination(Destination):
         # Lanes must not write into each other's lines, and neither must a thread that was left
         # behind at work, which asyncio's own way of cancelling does.
         self._one_thread = threading.Lock()
+        self._in_line = False
+        """The last line was begun and not ended."""
 
     async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         """Write the events' lines; all that can be written are, or none counts as written.
 
-        Cancelling waits for the write, so that a line is never cut off by us; a reader that stands
-        still makes it wait.
+        Cancelling gives up only a write that the reader does not take.
         """
         encoded = encode_each(events, self._redactor)
         lines = b"".join(line + b"\n" for line in encoded if isinstance(line, bytes))
-        outcome = await anyio.to_thread.run_sync(self._write, lines, limiter=self._writing)
+        given_up = threading.Event()
+        try:
+            outcome = await anyio.to_thread.run_sync(
+                self._write, lines, given_up, abandon_on_cancel=True, limiter=self._writing
+            )
+        finally:
+            given_up.set()
         return [outcome if isinstance(line, bytes) else line for line in encoded]
 
     async def probe(self) -> list[Finding]:
@@ -64,11 +76,11 @@ class StdoutDestination(Destination):
     async def aclose(self) -> None:
         """Leave the stream open: others write to it too."""
 
-    def _write(self, lines: bytes) -> Outcome:
+    def _write(self, lines: bytes, given_up: threading.Event) -> Outcome:
         try:
             with self._one_thread:
-                self._stream.write(lines)
-                self._stream.flush()
+                if not self._write_all(lines, given_up):
+                    return deferred("stdout_stands", "nobody takes what is written")
         except (BrokenPipeError, ValueError):
             # A ValueError is how a closed stream answers.
             return held("stdout_closed", "nobody reads standard output any more; start anew")
@@ -77,6 +89,32 @@ class StdoutDestination(Destination):
             # they may be there twice, but whole.
             return deferred("stdout_error", error.strerror or "")
         return ACCEPTED
+
+    def _write_all(self, lines: bytes, given_up: threading.Event) -> bool:
+        """Write in pieces that a pipe takes at once; False when it was given up."""
+        try:
+            descriptor = self._stream.fileno()
+        except io.UnsupportedOperation:  # a stream in memory, which never blocks
+            descriptor = None
+        rest = memoryview(b"\n" + lines if self._in_line else lines)
+        while rest:
+            if descriptor is not None and not _has_room(descriptor, given_up):
+                return False
+            piece, rest = rest[: select.PIPE_BUF], rest[select.PIPE_BUF :]
+            self._in_line = bytes(piece[-1:]) != b"\n"
+            self._stream.write(piece)
+            self._stream.flush()
+        return True
+
+
+def _has_room(descriptor: int, given_up: threading.Event) -> bool:
+    """Wait until a piece can be written; False when it was given up."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    while not poll.poll(STDOUT_LOOK_SECONDS * 1000):
+        if given_up.is_set():
+            return False
+    return True
 
 
 def build(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -24,6 +24,10 @@ class Feed(Protocol):
         """There will be nothing new once it has caught up: a replay is finite."""
         ...
 
+    def concerns(self, lane_keys: Collection[int]) -> bool:
+        """Tell whether any of these new events' lane keys may be one of its own."""
+        ...
+
     def read(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
         """Read the next events behind ``position``."""
         ...
@@ -36,6 +40,10 @@ class LiveFeed(msgspec.Struct, frozen=True):
     lane: Lane
     floors: tuple[Cursor, ...] = ()
     ends: bool = False
+
+    def concerns(self, lane_keys: Collection[int]) -> bool:
+        """Tell whether any of them is the lane's."""
+        return any(self.lane.has(key) for key in lane_keys)
 
     def read(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
         """Read the next events of the lane."""
@@ -60,6 +68,10 @@ class ReplayFeed(msgspec.Struct, frozen=True):
     """The destination's own filter: a replay never sends what the destination must not get."""
     replay: Replay
     ends: bool = True
+
+    def concerns(self, lane_keys: Collection[int]) -> bool:
+        """Return False: what it sends was stored before it began."""
+        return False
 
     def read(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
         """Read the next events of the replay."""

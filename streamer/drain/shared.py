@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -14,6 +15,7 @@ import structlog
 from streamer.clock import Clock
 from streamer.core.errors import StoreError
 from streamer.core.limits import (
+    SEND_MARGIN_SECONDS,
     SETTLE_RETRY_SECONDS,
     SETTLE_RETRY_SECONDS_MAX,
     TRACK_TICK_SECONDS,
@@ -26,6 +28,7 @@ from streamer.drain.telling import AlarmBoard, Teller
 from streamer.observe.log import where
 from streamer.store import cursors, destinations, lag, sqlite
 from streamer.store.connection import Database
+from streamer.store.destinations import Known
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
 
@@ -93,6 +96,11 @@ class Shared:
         """Nothing is to be sent for now."""
         return self.paused or self.blocked
 
+    @property
+    def send_seconds_max(self) -> float:
+        """A send that takes longer than this has stalled."""
+        return self.destination.send_seconds_max + SEND_MARGIN_SECONDS
+
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Let one track at a time send and settle, where the destination demands it."""
         return self._turn if self.destination.exclusive else nullcontext()
@@ -122,7 +130,7 @@ class Shared:
         return was_woken
 
     def wake(self) -> None:
-        """Let every track look again: an append, a resume, a change by an operator."""
+        """Let every track look again: a resume, a stop, a change by an operator."""
         for waker in self._wakers:
             waker.set()
 
@@ -133,6 +141,7 @@ class Shared:
         """
         name, tries = self.destination.name, 0
         while True:
+            tick(math.inf)  # the writer answers for those who wait for it, at a lock for ever
             try:
                 done = await self.writer.do(partial(_do, work))
             except WriteRefused as error:
@@ -150,6 +159,8 @@ class Shared:
                 if tries:
                     _log.info("drain.written", destination=name, tries=tries)
                 return done
+            finally:
+                tick(self.send_seconds_max)
             seconds = min(SETTLE_RETRY_SECONDS_MAX, SETTLE_RETRY_SECONDS * 2 ** min(tries - 1, 30))
             tick(seconds + TRACK_TICK_SECONDS)
             await self.clock.sleep(seconds)
@@ -174,16 +185,18 @@ class Shared:
         except StoreError:
             return None
 
-    async def open(self) -> str | None:
-        """Open the destination, or open it again, with the mark that is stored; return that.
+    async def open(self) -> Known:
+        """Open the destination, or open it again, with the mark that is stored; return its row.
 
         An exclusive one undoes what the mark does not cover, so its turn must
-        be held.
+        be held. What operators want of it counts from here on: a pause is
+        older than a drain that a start or a reload has just begun.
         """
         name = self.destination.name
         known = await self.read(lambda db: destinations.load(db, name))
+        self.paused = known.paused_at is not None
         await self.destination.open(known.mark)
-        return known.mark
+        return known
 
 
 def _do(work: Callable[[Connection], T], db: Connection) -> T:

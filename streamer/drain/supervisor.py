@@ -10,7 +10,7 @@ It must not know what a batch or an outcome is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 import anyio
@@ -22,7 +22,6 @@ from streamer.core.limits import (
     FLOOR_CHECK_SECONDS,
     OPEN_RETRY_SECONDS,
     REFUSED_RETRY_SECONDS,
-    SEND_MARGIN_SECONDS,
     TIDY_SECONDS,
     TRACK_TICK_SECONDS,
 )
@@ -46,6 +45,8 @@ class DestinationDrain:
         self.shared = shared
         self._tracks: set[TrackLoop] = set()
         self._poked: int | None = None
+        self._opened = False
+        self._begins_at_once = False
         self._replay: Replay | None = None
         self._waker = shared.join()
         self._busy_until = float("inf")
@@ -122,12 +123,18 @@ class DestinationDrain:
                 track.stale = True
                 self.wake()
 
+    def hear_of(self, lane_keys: Collection[int]) -> None:
+        """New events with these lane keys were stored: wake the lanes that they belong to."""
+        for track in self._tracks:
+            track.hear_of(lane_keys)
+
     def wake(self) -> None:
-        """There may be something to do: an append, or an operator's change."""
+        """There may be something to do: an operator's change, or the disk's."""
         self.shared.wake()
 
     def poke(self) -> None:
-        """Try again at once, whatever a track waits for."""
+        """Try again at once, whatever a track waits for, or will wait for once it has begun."""
+        self._begins_at_once = not self._opened
         for track in self._tracks:
             track.poked = True
         self.wake()
@@ -135,14 +142,17 @@ class DestinationDrain:
     async def _open(self) -> bool:
         """Open the destination; one that cannot be opened holds nothing else up."""
         while not self.shared.stopping:
-            self._stay_alive(self._send_seconds_max)
+            self._stay_alive(self.shared.send_seconds_max)
             try:
                 async with self.shared.turn():
-                    stored = await self.shared.open()
-                await self._save_mark(stored, tick=self._stay_alive)
+                    known = await self.shared.open()
+                if self._poked is None:
+                    self._poked = known.poked
+                await self._save_mark(known.mark, tick=self._stay_alive)
             except (StreamerError, OSError) as error:
                 self.shared.board.note(alarms.HELD, self.name, f"it cannot be opened: {error}")
             else:
+                self._opened = True
                 return True
             self._stay_alive(OPEN_RETRY_SECONDS + TRACK_TICK_SECONDS)
             await self.shared.wait(self._waker, OPEN_RETRY_SECONDS)
@@ -177,7 +187,9 @@ class DestinationDrain:
                 return
             floors = tuple(cursor for cursor in every if cursor.lane.lanes != lane.lanes)
             feed = LiveFeed(self.shared.policy.selection, lane, floors)
-            await self._run_track(TrackLoop(self.shared, mine, feed))
+            track = TrackLoop(self.shared, mine, feed)
+            track.poked = self._begins_at_once
+            await self._run_track(track)
 
     async def _run_track(self, track: TrackLoop) -> bool:
         """Run one track to its end; True when it is through."""
@@ -257,16 +269,12 @@ class DestinationDrain:
             return
         try:
             async with shared.turn():
-                self._stay_alive_in_turn(self._send_seconds_max)
+                self._stay_alive_in_turn(self.shared.send_seconds_max)
                 await shared.destination.rotate()
                 known = await shared.read(lambda db: destinations.load(db, self.name))
                 await self._save_mark(known.mark, tick=self._stay_alive_in_turn)
         finally:
             self._turn_until = float("inf")
-
-    @property
-    def _send_seconds_max(self) -> float:
-        return self.shared.destination.send_seconds_max + SEND_MARGIN_SECONDS
 
     def _stay_alive_in_turn(self, seconds: float) -> None:
         """Answer for the tracks that wait for the turn."""

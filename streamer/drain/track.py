@@ -9,7 +9,7 @@ crash in between sends a batch again: at least once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 import structlog
@@ -22,7 +22,6 @@ from streamer.core.event import StoredEvent
 from streamer.core.limits import (
     SAVE_SKIPPED_POSITIONS,
     SAVE_SKIPPED_SECONDS,
-    SEND_MARGIN_SECONDS,
     TRACK_TICK_SECONDS,
     WINDOW_BATCHES,
     WINDOW_BYTES_MAX,
@@ -70,6 +69,11 @@ class TrackLoop:
     def track(self) -> Track:
         """What the track remembers; for status and tests."""
         return self._track
+
+    def hear_of(self, lane_keys: Collection[int]) -> None:
+        """New events were stored: wake up if they may change what is to be done."""
+        if drain.wants_news(self._track) and self._feed.concerns(lane_keys):
+            self._waker.set()
 
     @property
     def is_sending(self) -> bool:
@@ -184,7 +188,7 @@ class TrackLoop:
         await self._wait_out(shared.pace.wait_seconds(len(batch), shared.clock.monotonic()))
         self._tick(math.inf)  # whoever has the turn answers for those who wait for it
         async with shared.turn():
-            self._tick(shared.destination.send_seconds_max + SEND_MARGIN_SECONDS)
+            self._tick(shared.send_seconds_max)
             if self._is_called_off:
                 return True
             shared.moment += 1

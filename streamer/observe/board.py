@@ -8,6 +8,8 @@ alarm logs at most one line a minute.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 import structlog
 
@@ -42,9 +44,16 @@ class Board:
         self._standing: set[Key] = set()
         self._logged_at: dict[Key, float] = {}
 
-    def restore(self, standing: list[Key]) -> None:
-        """Take over the conditions that an earlier process left standing."""
+    @property
+    def standing(self) -> frozenset[Key]:
+        """Everything that was raised and not cleared, by this process or those before it."""
+        return frozenset(self._standing)
+
+    def restore(self, standing: Iterable[Key], *, raised: Iterable[Key] = ()) -> None:
+        """Take over what an earlier process left standing, and what was raised before the board."""
         self._standing.update(standing)
+        for key in raised:
+            self.counts[key] = self.counts.get(key, 0) + 1
 
     def note(self, alarm: Alarm, subject: str, message: str) -> None:
         """Raise an alarm about ``subject``, a source or a destination or nothing."""

@@ -9,6 +9,7 @@ messages of foreign exceptions quote what they choked on.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
@@ -25,7 +26,7 @@ def set_up(*, level: str, form: str, under_journal: bool, stream: TextIO = sys.s
     ``under_journal`` puts the priority that journald reads before each line.
     """
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        structlog.dev.ConsoleRenderer(colors=stream.isatty() and not os.environ.get("NO_COLOR"))
         if is_for_people(form, stream)
         else structlog.processors.JSONRenderer()
     )
@@ -36,7 +37,7 @@ def set_up(*, level: str, form: str, under_journal: bool, stream: TextIO = sys.s
     final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
     if under_journal:
         final.append(_Prioritised())
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _without_exception], processors=final
@@ -86,6 +87,13 @@ def where(error: BaseException) -> str:
         frames.append(f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno} {code.co_name}")
         trace = trace.tb_next
     return f"{type(error).__name__} at " + " < ".join(reversed(frames[-6:]))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Loses a line that cannot be written, and says nothing: there is nowhere to say it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Do nothing: the usual report goes to the stream that has just failed."""
 
 
 class _Prioritised:

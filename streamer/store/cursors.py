@@ -48,7 +48,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
     def has_settled(self, position: int, lane_key: int) -> bool:
         """Tell whether this cursor has passed an event, which must be of its lane."""
-        return lane_key % self.lane.lanes == self.lane.lane and (
+        return self.lane.has(lane_key) and (
             position <= self.progress.position or position in self.progress.ahead
         )
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from streamer.core.alarms import HELD, ORPHAN_CURSOR, OUTAGE, UNSETTLED
 from streamer.core.errors import UsageError
 from streamer.core.selection import Selection
-from streamer.store import cursors, facts, outbox, prune
+from streamer.store import alarms, cursors, facts, outbox, prune
 from streamer.store.sqlite import Connection
 
 
@@ -149,6 +150,8 @@ def forget(db: Connection, name: str, *, now: int) -> None:
     for table in ("dead_letters", "replays", "ledger"):
         db.execute(f"DELETE FROM {table} WHERE destination = ?", (name,))
     db.execute("DELETE FROM destinations WHERE name = ?", (name,))
+    for alarm in (HELD, OUTAGE, ORPHAN_CURSOR, UNSETTLED):
+        alarms.clear(db, alarm.code, name, now=now)
     facts.record_act(db, "forget", name, now=now)
 
 

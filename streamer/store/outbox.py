@@ -28,6 +28,10 @@ class Lane(msgspec.Struct, frozen=True):
     lanes: int = 1
     lane: int = 0
 
+    def has(self, lane_key: int) -> bool:
+        """Tell whether an event with this key belongs to the lane."""
+        return lane_key % self.lanes == self.lane
+
 
 ONE_LANE = Lane()
 

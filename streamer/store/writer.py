@@ -22,13 +22,14 @@ What can go wrong, and what is done:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from streamer.clock import Clock
 from streamer.core.errors import StoreBusy, StoreDamaged, StoreError
+from streamer.core.event import Event
 from streamer.core.limits import (
     CHECKPOINT_BYTES,
     CHECKPOINT_TRANSACTIONS,
@@ -97,8 +98,8 @@ class Writer:
         self._database: Database | None = None
         self._since_checkpoint_bytes = 0
         self._since_checkpoint = 0
-        self.on_stored: Callable[[], None] = lambda: None
-        """Called after a commit that stored new events."""
+        self.on_stored: Callable[[Collection[int]], None] = lambda lane_keys: None
+        """Called after a commit that stored new events, with their lane keys."""
 
     async def open(self) -> None:
         """Open the connection; call before `run`."""
@@ -217,8 +218,13 @@ class Writer:
         self._since_checkpoint_bytes += sum(waiter.held_bytes for waiter in arrivals)
         self._arrivals.release(arrivals, kept)
         self._works.release(works, done)
-        if Kept.STORED in kept:
-            self.on_stored()
+        stored = {
+            waiter.job.lane_key
+            for waiter, one in zip(arrivals, kept, strict=True)
+            if one is Kept.STORED and isinstance(waiter.job, Event)
+        }
+        if stored:
+            self.on_stored(stored)
 
     async def _failed(
         self,

@@ -30,6 +30,8 @@ class ProcessFigures(msgspec.Struct, frozen=True):
     loop_lag_seconds: float
     settle_retries: dict[str, int] = {}
     """By destination."""
+    version: str = ""
+    sqlite: str = ""
 
 
 def render(status: Status, figures: ProcessFigures) -> bytes:
@@ -48,6 +50,7 @@ class _Page(Collector):
         yield from _outbox(self._status)
         yield from _sources(self._status)
         yield from _destinations(self._status)
+        yield from _alarms(self._status, self._figures)
         yield from _process(self._figures)
 
 
@@ -129,9 +132,25 @@ def _process(figures: ProcessFigures) -> Iterable[Metric]:
     for name, times in figures.settle_retries.items():
         retries.add_metric([name], times)
     yield retries
-    alarms = CounterMetricFamily(
+    build = GaugeMetricFamily(
+        "streamer_build_info", "Always 1; which program runs.", labels=["version", "sqlite"]
+    )
+    build.add_metric([figures.version, figures.sqlite], 1)
+    yield build
+
+
+def _alarms(status: Status, figures: ProcessFigures) -> Iterable[Metric]:
+    raised = CounterMetricFamily(
         "streamer_alarms", "Alarms raised since the start.", labels=["code", "subject"]
     )
     for (code, subject), times in figures.alarms.items():
-        alarms.add_metric([code, subject], times)
-    yield alarms
+        raised.add_metric([code, subject], times)
+    yield raised
+    standing = GaugeMetricFamily(
+        "streamer_alarm_standing",
+        "1 for each alarm that `streamer status` shows: what holds, and incidents of the last day.",
+        labels=["code", "subject"],
+    )
+    for alarm in status.alarms:
+        standing.add_metric([alarm.code, alarm.subject], 1)
+    yield standing

@@ -1,11 +1,12 @@
 """The HTTP server: the one module that knows Hypercorn.
 
 What it serves is plain ASGI and would run under any other server. Hypercorn's
-connections are used, and its own `serve` is not, for two reasons. It closes
+connections are used, and its own `serve` is not, for three reasons. It closes
 connections that it has just accepted when it is told to stop, without an
 answer; here nothing new is accepted any more and those that came are heard
 first. And it keeps a connection that the sender has closed until the
-keep-alive time is over, which costs a descriptor for each.
+keep-alive time is over, which costs a descriptor for each. And it accepts
+until there are no descriptors left (`streamer.web.acceptor`).
 
 Only HTTP/1.1 is spoken. Hypercorn switches to HTTP/2 on a plaintext preface or
 an ``Upgrade: h2c`` header, before any application is asked, and to WebSocket on
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -34,13 +34,17 @@ from hypercorn.protocol.h11 import H11Protocol
 
 from streamer.core.limits import (
     CONNECTION_REQUESTS_MAX,
+    CONNECTIONS_MAX,
     FAREWELL_SECONDS,
     HEADER_BYTES_MAX,
+    IDLE_SECONDS_MIN,
     KEEP_ALIVE_SECONDS,
     LISTEN_BACKLOG,
     NEWCOMER_SECONDS,
     NEWCOMER_STEPS,
+    ROOM_DIVISOR,
 )
+from streamer.web.acceptor import Acceptor
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -82,6 +86,18 @@ class Connection(TCPServer):
     """One connection, which ends when the sender has ended it and has its answers."""
 
     _ended = False
+    idle_since: float | None = None
+    """Loop time since when nothing is asked and nothing is to be answered."""
+
+    async def run(self) -> None:
+        """Serve it to its end."""
+        self.idle_since = self.loop.time()
+        await super().run()
+
+    async def close_idle(self) -> None:
+        """Close it as if it had been idle for too long."""
+        self.idle_since = None
+        await self._initiate_server_close()
 
     async def _read_data(self) -> None:
         await super()._read_data()
@@ -90,6 +106,8 @@ class Connection(TCPServer):
 
     async def protocol_send(self, event: Event) -> None:
         """Pass on what the protocol wants done, but await nothing from a sender that is gone."""
+        if isinstance(event, Updated):
+            self.idle_since = self.loop.time() if event.idle else None
         if not (self._ended and isinstance(event, Updated)):
             await super().protocol_send(event)
 
@@ -97,22 +115,58 @@ class Connection(TCPServer):
 class Connections:
     """All connections of one listener."""
 
-    def __init__(self, application: Application, config: Config) -> None:
+    def __init__(
+        self,
+        application: Application,
+        listener: socket.socket,
+        *,
+        connections_max: int,
+        on_full: Callable[[], None],
+    ) -> None:
         self._application = ASGIWrapper(application)
-        self._config = config
+        self._config = _make_config()
         self._context = WorkerContext(None)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._connections_max = connections_max
+        self._open: set[Connection] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._acceptor = Acceptor(
+            listener,
+            self._serve,
+            connections_max=connections_max,
+            make_room=self._make_room,
+            on_full=on_full,
+        )
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         loop = asyncio.get_running_loop()
-        await Connection(
+        connection = Connection(
             self._application, loop, self._config, self._context, {}, reader, writer
-        ).run()
+        )
+        self._open.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._open.discard(connection)
+
+    def _make_room(self) -> None:
+        """Close some of those that have been idle for longest; a new call is soon heard of."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() - IDLE_SECONDS_MIN
+        idle = [
+            (one.idle_since, one)
+            for one in self._open
+            if one.idle_since is not None and one.idle_since <= latest
+        ]
+        idle.sort(key=lambda pair: pair[0])
+        for _, connection in idle[: max(1, self._connections_max // ROOM_DIVISOR)]:
+            task = loop.create_task(connection.close_idle())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def stop_accepting(self) -> None:
+        """Leave whoever comes in the listener's queue."""
+        self._acceptor.stop()
 
     async def end(self, graceful_seconds: float) -> None:
         """Close each connection once it is idle; cancel what takes longer than it may."""
@@ -125,12 +179,12 @@ class Connections:
 
     def cancel(self) -> None:
         """Give up whatever is left."""
-        for task in self._tasks:
+        for task in self._acceptor.tasks:
             task.cancel()
 
     async def _wait(self, seconds: float | None) -> None:
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+        if self._acceptor.tasks:
+            await asyncio.wait(self._acceptor.tasks, timeout=seconds)
 
 
 async def run_server(
@@ -139,22 +193,27 @@ async def run_server(
     *,
     stop: Callable[[], Awaitable[object]],
     graceful_seconds: float,
+    connections_max: int = CONNECTIONS_MAX,
+    on_full: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve ``application`` on a bound socket until ``stop`` returns.
 
     Requests under way then have ``graceful_seconds`` to end. The listener
     itself stays open: its owner closes it, or its service manager keeps it,
-    with those who wait there to be accepted.
+    with those who wait there to be accepted; so do those for whom there is no
+    place among ``connections_max``, which ``on_full`` is told of.
     """
-    connections = Connections(application, _make_config())
-    own = socket.socket(fileno=os.dup(listener.fileno()))  # asyncio closes the one it is given
-    server = await asyncio.start_server(connections.serve, sock=own, backlog=LISTEN_BACKLOG)
+    listener.setblocking(False)
+    listener.listen(LISTEN_BACKLOG)
+    connections = Connections(
+        application, listener, connections_max=connections_max, on_full=on_full
+    )
     try:
         await stop()
-        server.close()
+        connections.stop_accepting()
         await connections.end(graceful_seconds)
     finally:
-        server.close()
+        connections.stop_accepting()
         connections.cancel()
 
 

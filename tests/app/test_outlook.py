@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from streamer.app.outlook import Forecast, Outlook, Pins, read_pins
 from streamer.app.room import Room
 from streamer.core import alarms
 from streamer.observe.board import Board
+from streamer.store import replays, sqlite
 from streamer.store.destinations import Declared
 from tests.store.build import append, declare, event, open_fresh
 from tests.support.manual_clock import ManualClock
@@ -99,3 +101,46 @@ def test_pins_are_read_from_the_database(tmp_path: Path) -> None:
     pins = read_pins(db)
     assert (pins.slowest, pins.orphans) == ("old", ("old",))
     db.close()
+
+
+def _pins(path: Path) -> Pins:
+    with closing(sqlite.open_reader(path)) as db:
+        return read_pins(db)
+
+
+def test_who_has_settled_everything_keeps_nothing_configured_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "streamer.db"
+    with closing(open_fresh(path)) as db:
+        declare(db, Declared("lake", "file"), Declared("gone", "file"))
+        declare(db, Declared("lake", "file"))
+        append(db, *(event(number) for number in range(3)))
+        db.execute("UPDATE cursors SET position = 3")
+        assert (_pins(path).slowest, _pins(path).orphans) == (None, ())
+        db.execute("UPDATE cursors SET position = 2 WHERE destination = 'gone'")
+        assert (_pins(path).slowest, _pins(path).orphans) == ("gone", ("gone",))
+
+
+def test_a_replay_keeps_events_too(tmp_path: Path) -> None:
+    path = tmp_path / "streamer.db"
+    with closing(open_fresh(path)) as db:
+        declare(db, Declared("slow", "http"), Declared("archive", "file"))
+        append(db, *(event(number) for number in range(3)))
+        db.execute("UPDATE cursors SET position = 3")
+        replays.start(db, replays.Request("archive", 1, 3), events=3, now=1)
+    assert _pins(path).slowest == "archive"
+
+
+def test_a_cursor_of_an_earlier_lane_count_keeps_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "streamer.db"
+    with closing(open_fresh(path)) as db:
+        declare(db, Declared("lake", "file"))
+        append(db, event(1))
+        declare(db, Declared("lake", "file", lanes=2))
+        db.execute("UPDATE cursors SET position = 1 WHERE lanes = 2")
+    assert _pins(path).slowest is None
+
+
+def test_an_alarm_of_an_earlier_process_ends_when_nothing_is_kept_any_more(board: Board) -> None:
+    board.restore([(alarms.ORPHAN_CURSOR.code, "gone"), (alarms.HELD.code, "gone")])
+    Outlook(board, quarantine_bytes_max=10).look(_room(10), NOTHING, monotonic_seconds=0)
+    assert board.standing == {(alarms.HELD.code, "gone")}

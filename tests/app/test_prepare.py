@@ -18,13 +18,13 @@ from tests.store.build import NOW, append, event, only_cursor
 
 def test_a_start_goes_on_when_what_was_settled_ahead_is_unreadable(tmp_path: Path) -> None:
     config = Config(data_dir=str(tmp_path), destinations={"out": StdoutOptions()})
-    assert prepare_database(config, now=NOW) == []
+    assert prepare_database(config, now=NOW) == ([], [])
     with closing(sqlite.open_writer(config.database_path)) as db:
         append(db, event(1), event(2), event(3))
         db.execute("UPDATE cursors SET position = 1, ahead = '{}'")
     with capture_logs() as said:
-        standing = prepare_database(config, now=NOW)
-    assert standing == [("STR-308", "out")]
+        prepared = prepare_database(config, now=NOW)
+    assert prepared == ([("STR-308", "out")], [("STR-308", "out")])
     assert [(line["code"], line["destination"]) for line in said] == [("STR-308", "out")]
     with closing(sqlite.open_reader(config.database_path)) as db:
         assert only_cursor(db, "out").progress.position == 1

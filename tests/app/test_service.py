@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from streamer.app.prepare import Prepared
 from streamer.app.reload import Reloader
 from streamer.app.service import Service
+from streamer.app.signals import Signals
 from streamer.clock import SystemClock
 from streamer.config.load import load
 from streamer.config.secrets import resolve_all
@@ -39,8 +41,9 @@ async def test_a_loop_that_stands_still_is_told_by_liveness(
         resolve_all(config, {}),
         reader,
         clock=clock,
-        standing_alarms=[],
+        prepared=Prepared([], []),
         reloader=Reloader(tmp_path / "streamer.toml", tmp_path, clock),
+        signals=Signals(),
     )
     listener, address = listen(tmp_path)
     stop = asyncio.Event()

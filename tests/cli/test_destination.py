@@ -7,7 +7,8 @@ from contextlib import nullcontext
 
 import pytest
 
-from streamer.store import dead_letters, lockfile
+from streamer.core.alarms import ORPHAN_CURSOR
+from streamer.store import alarms, dead_letters, lockfile
 from tests.cli.desk import CONFIG, Desk
 from tests.store.build import NOW, append, burial, event, read_all
 
@@ -141,6 +142,8 @@ def test_forgetting_says_first_what_is_lost_and_wants_a_yes(desk: Desk) -> None:
         append(db, *(event(number) for number in range(1, 5)))
         db.execute("UPDATE cursors SET position = 1")
         dead_letters.bury(db, "hook", [burial(read_all(db)[0])], now=NOW)
+        for name in ("archive", "hook"):
+            alarms.note(db, ORPHAN_CURSOR.code, name, "it keeps events", times=1, now=NOW)
     desk.config_file.write_text(WITHOUT_HOOK, encoding="utf-8")
     assert desk.run("destination", "forget", "hook").code == 2
     assert len(desk.query("SELECT * FROM destinations")) == 2
@@ -150,6 +153,8 @@ def test_forgetting_says_first_what_is_lost_and_wants_a_yes(desk: Desk) -> None:
     assert desk.query("SELECT name FROM destinations") == [("archive",)]
     assert desk.query("SELECT * FROM cursors WHERE destination = 'hook'") == []
     assert desk.query("SELECT * FROM dead_letters") == []
+    standing = desk.query("SELECT subject FROM alarms WHERE cleared_at IS NULL")
+    assert standing == [("archive",)], "nothing is said of what is not known any more"
     assert desk.acts() == [("forget", "hook")]
 
 

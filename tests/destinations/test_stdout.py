@@ -129,3 +129,23 @@ async def test_an_event_that_cannot_be_redacted_is_rejected_and_the_others_are_w
     outcomes = await destination.send(events)
     assert [outcome.reason for outcome in outcomes] == ["", "unredactable", ""]
     assert len(stream.getvalue().splitlines()) == 2
+
+
+async def test_a_reader_that_stands_still_keeps_nobody_from_stopping() -> None:
+    """What it takes later begins with a line of its own, wherever the last one was given up."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "wb") as writer:
+        destination = StdoutDestination("out", StdoutOptions(), stream=writer)
+        events = [stored_event(1, body=b'{"data":"%s"}' % (b"x" * 2**20)), stored_event(2)]
+        with anyio.move_on_after(0.2) as scope:
+            await destination.send(events)
+        assert scope.cancelled_caught
+        sending = asyncio.create_task(destination.send(events[1:]))
+        first = await anyio.to_thread.run_sync(reader.readline)
+        if not first.endswith(b"}\n"):
+            assert len(first) < 2**20, "torn"
+        lines = [await anyio.to_thread.run_sync(reader.readline)]
+        if first.endswith(b"}\n"):  # the thread was slow, and has written the rest
+            lines.append(await anyio.to_thread.run_sync(reader.readline))
+        assert json.loads(lines[-1])["id"] == "01E00002"
+        await sending

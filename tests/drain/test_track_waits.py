@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from streamer.core.alarms import HELD, OUTAGE
 from streamer.core.drain import Phase
 from streamer.core.event import StoredEvent
-from streamer.core.limits import SETTLE_RETRY_SECONDS_MAX
+from streamer.core.limits import DAY_SECONDS, SETTLE_RETRY_SECONDS_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
 from tests.drain.bench import POLICY, Bench
 
@@ -230,10 +230,13 @@ async def test_a_settlement_is_written_however_long_the_database_refuses(on_benc
 async def test_nothing_is_sent_while_another_program_holds_the_write_lock(on_bench: Bench) -> None:
     on_bench.append(8)
     on_bench.db.execute("BEGIN IMMEDIATE")
-    on_bench.start(on_bench.track(on_bench.shared()).run())
+    track = on_bench.track(on_bench.shared())
+    on_bench.start(track.run())
     while not on_bench.writer.stats.busy:
         await on_bench.reader.run(lambda db: None)
     assert on_bench.destination.sent == [(1, 2, 3, 4)]
+    on_bench.clock.move_to(DAY_SECONDS)
+    assert track.alive_until > on_bench.clock.monotonic(), "a lock is no stall"
     on_bench.db.execute("ROLLBACK")
     await on_bench.advance(1)
     assert on_bench.destination.sent == [(1, 2, 3, 4), (5, 6, 7, 8)]

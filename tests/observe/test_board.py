@@ -58,6 +58,14 @@ def test_a_condition_of_an_earlier_process_can_be_cleared(board: Board) -> None:
     assert board.take() == [Change("STR-301", "lake", "", 0)]
 
 
+def test_what_was_raised_before_the_board_counts_too(board: Board) -> None:
+    board.restore([("STR-301", "lake"), ("STR-308", "lake")], raised=[("STR-308", "lake")])
+    assert board.counts == {("STR-308", "lake"): 1}
+    assert board.standing == {("STR-301", "lake"), ("STR-308", "lake")}
+    board.clear(alarms.HELD, "lake")
+    assert board.standing == {("STR-308", "lake")}
+
+
 def test_what_could_not_be_stored_is_taken_again_unless_it_is_outdated(board: Board) -> None:
     board.note(alarms.HELD, "lake", "401")
     board.note(alarms.HELD, "hook", "404")

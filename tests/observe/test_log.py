@@ -96,6 +96,34 @@ def test_the_most_severe_level_has_a_priority_of_its_own() -> None:
     assert stream.getvalue().startswith("<2>{")
 
 
+class Terminal(io.StringIO):
+    """Says that it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("wish", ["", "1"])
+def test_a_terminal_gets_colours_unless_somebody_wants_none(
+    monkeypatch: pytest.MonkeyPatch, wish: str
+) -> None:
+    monkeypatch.setenv("NO_COLOR", wish)
+    stream = Terminal()
+    log.set_up(level="info", form="auto", under_journal=False, stream=stream)
+    structlog.get_logger("streamer.test").info("thing.happened")
+    assert ("\x1b[" in stream.getvalue()) is (not wish)
+
+
+def test_a_line_that_cannot_be_written_is_lost_quietly(capfd: pytest.CaptureFixture[str]) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError("no space left")
+
+    log.set_up(level="info", form="json", under_journal=False, stream=Full())
+    structlog.get_logger("streamer.test").info("thing.happened")
+    assert capfd.readouterr().err == ""
+
+
 def test_people_get_lines_without_braces() -> None:
     stream = _set_up(form="console")
     structlog.get_logger("streamer.test").info("thing.happened", count=3)

@@ -61,14 +61,20 @@ async def test_a_group_has_its_limits_in_events_and_bytes(
     assert limits.COMMIT_BYTES_MAX >= limits.BODY_BYTES_HARD_MAX
 
 
-async def test_a_commit_that_stored_something_is_announced(writer: Writer) -> None:
-    stored: list[int] = []
-    writer.on_stored = lambda: stored.append(writer.stats.transactions)
+async def test_a_commit_that_stored_something_is_announced_with_its_lane_keys(
+    writer: Writer,
+) -> None:
+    stored: list[set[int]] = []
+    writer.on_stored = lambda lane_keys: stored.append(set(lane_keys))
     await writer.append(event(1))
     await writer.append(event(1))
     await writer.append(unreadable(b"x"))
     await writer.do(lambda db: facts.write(db, "a", 1))
-    assert stored == [1]
+    assert stored == [{event(1).lane_key}]
+    await asyncio.gather(
+        *(writer.append(event(number)) for number in (1, 2, 3)), writer.append(unreadable(b"y"))
+    )
+    assert stored[1:] == [{event(2).lane_key, event(3).lane_key}]
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,20 @@ class TestStarting:
         assert "Traceback" not in second.stderr
         assert first.stop() == 0
 
-    def test_a_port_in_use_is_a_configuration_error(self, installation: Installation) -> None:
-        installation.configure(server=f'bind = "127.0.0.1:{installation.port}"')
+    @pytest.mark.parametrize("listener", ["server", "admin"])
+    def test_a_port_in_use_is_an_error_that_the_service_manager_tries_again(
+        self, installation: Installation, listener: str
+    ) -> None:
+        """With 78 it would leave the service down, and ingest with it, for good."""
+        installation.environment[f"STREAMER_{listener.upper()}__BIND"] = (
+            f"127.0.0.1:{installation.port}"
+        )
+        if listener == "admin":
+            installation.environment["STREAMER_SERVER__BIND"] = "127.0.0.1:0"
         refused = installation.command("serve")
-        assert refused.returncode == 78
+        assert refused.returncode == 1
         assert f"cannot listen on 127.0.0.1:{installation.port}" in refused.stderr
-        assert "server.bind" in refused.stderr
+        assert f"{listener}.bind" in refused.stderr
         assert "Traceback" not in refused.stderr
 
     def test_every_mistake_in_the_configuration_is_told_at_once(

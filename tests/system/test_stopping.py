@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
-from streamer.core.limits import RELOAD_WRITE_SECONDS
+from streamer.core import limits
 from streamer.core.signature import sign
 from tests.support.processes import KEY, LAME_DUCK_SECONDS, Installation, Manager, eventually
 from tests.support.recording_destination import RecordingDestination
@@ -213,6 +216,46 @@ def test_a_reload_that_cannot_write_does_not_keep_it_from_stopping(
     process.signal(signal.SIGHUP)
     eventually(lambda: "reload.begun" in installation.log(), "it reloads")
     process.signal(signal.SIGTERM)
-    assert process.wait(RELOAD_WRITE_SECONDS + 10) == 0
+    eventually(lambda: "service.leaving" in installation.log(), "a stop is heard meanwhile")
+    process.signal(signal.SIGHUP)
+    assert process.wait(10) == 0
     shell.close()
-    assert '"reload.refused"' in installation.log()
+    said = [json.loads(line)["event"] for line in installation.log().splitlines()]
+    assert said.index("reload.given_up") < said.index("service.leaving")
+    assert "reload.refused" not in said
+    assert said.count("reload.begun") == 1
+
+
+def test_a_loaded_stop_fits_into_what_the_unit_leaves_beside_the_configured_seconds(
+    installation: Installation, sender: SerialSender
+) -> None:
+    """Everything that can hold a stop up does: a call, a silent connection, a destination, a lock.
+
+    Each has its own limit beside the configured seconds; whatever those are, the rest must fit
+    into what `TimeoutStopSec` leaves when they are at their defaults.
+    """
+    graceful_seconds = 0.5
+    unit = Path(__file__).parents[2] / "systemd" / "streamer.service"
+    found = re.search(r"^TimeoutStopSec=(\d+)$", unit.read_text(), re.MULTILINE)
+    assert found is not None
+    beside = int(found[1]) - limits.LAME_DUCK_SECONDS - limits.GRACEFUL_SECONDS
+    with ExitStack() as held, socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        installation.configure(
+            http_destination(url) + installation.file_destination(),
+            server=f"graceful_seconds = {graceful_seconds}",
+        )
+        process = installation.start()
+        sender.send(1, body(1))
+        silent.settimeout(10)
+        held.enter_context(silent.accept()[0])
+        held.enter_context(socket.create_connection(("127.0.0.1", installation.port)))
+        half = held.enter_context(socket.create_connection(("127.0.0.1", installation.port)))
+        shell = held.enter_context(closing(sqlite3.connect(installation.database)))
+        shell.execute("BEGIN IMMEDIATE")
+        half.sendall(b"POST /webhooks/customerio HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        process.signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    said = [json.loads(line) for line in installation.log().splitlines()]
+    assert {"drain.given_up", "service.commits_given_up"} <= {line["event"] for line in said}
+    assert said[-1]["seconds"] - LAME_DUCK_SECONDS - graceful_seconds < beside

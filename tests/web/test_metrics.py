@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamer.store.status import DestinationStatus, OutboxStatus, SourceStatus, Status
+from streamer.store.status import AlarmStatus, DestinationStatus, OutboxStatus, SourceStatus, Status
 from streamer.web.metrics import ProcessFigures, render
 
 NAMES = {
@@ -33,6 +33,8 @@ NAMES = {
     "streamer_loop_lag_seconds": "gauge",
     "streamer_destination_settle_retries": "counter",
     "streamer_alarms": "counter",
+    "streamer_alarm_standing": "gauge",
+    "streamer_build_info": "gauge",
 }
 """Counters are written with ``_total`` behind the name."""
 
@@ -52,11 +54,17 @@ STATUS = Status(
         )
     },
     quarantine=8,
-    alarms=[],
+    alarms=[
+        AlarmStatus(
+            code="STR-301", subject="lake", title="It is held", message="p@example.com refused",
+            severity="critical", first_at="2026-11-23T12:00:00Z", last_at="2026-11-23T12:00:01Z", times=3,
+        )
+    ],
 )  # fmt: skip
 FIGURES = ProcessFigures(
     alarms={("STR-101", ""): 1, ('odd"\\\n', "x"): 2}, transactions=30, busy=31, wal_bytes=32,
-    disk_free_bytes=33, loop_lag_seconds=0.25, settle_retries={"lake": 34},
+    disk_free_bytes=33, loop_lag_seconds=0.25, settle_retries={"lake": 34}, version="1.2",
+    sqlite="3.53",
 )  # fmt: skip
 
 
@@ -100,6 +108,8 @@ def test_the_names_and_kinds_are_those_that_were_promised() -> None:
         ("streamer_loop_lag_seconds", {}, 0.25),
         ("streamer_destination_settle_retries_total", {"destination": "lake"}, 34),
         ("streamer_alarms_total", {"code": 'odd"\\\n', "subject": "x"}, 2),
+        ("streamer_alarm_standing", {"code": "STR-301", "subject": "lake"}, 1),
+        ("streamer_build_info", {"version": "1.2", "sqlite": "3.53"}, 1),
     ],
 )
 def test_each_figure_stands_under_its_name(name: str, labels: dict[str, str], value: float) -> None:

@@ -26,7 +26,12 @@ class Running:
     """A server with an application that waits until it is let go."""
 
     def __init__(
-        self, listener: socket.socket, address: Address, *, graceful_seconds: float = 0.5
+        self,
+        listener: socket.socket,
+        address: Address,
+        *,
+        graceful_seconds: float = 0.5,
+        connections_max: int = 100,
     ) -> None:
         self.listener = listener
         self.address = address
@@ -34,11 +39,20 @@ class Running:
         self.go_on.set()
         self.stop = asyncio.Event()
         self.begun = 0
+        self.full = 0
         self.task = asyncio.create_task(
             run_server(
-                self._serve, listener, stop=self.stop.wait, graceful_seconds=graceful_seconds
+                self._serve,
+                listener,
+                stop=self.stop.wait,
+                graceful_seconds=graceful_seconds,
+                connections_max=connections_max,
+                on_full=self._count_full,
             )
         )
+
+    def _count_full(self) -> None:
+        self.full += 1
 
     async def _serve(
         self,

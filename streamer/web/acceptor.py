@@ -1,0 +1,107 @@
+"""Takes connections from a listener, as many as there is room for.
+
+Whoever comes when all places are taken waits in the kernel's queue, where a
+sender waits without harm, and not on a descriptor that the database or a
+destination needs. Connections that have been kept open for nothing make room
+first. Accepting is one step of the loop: what it has taken is always served,
+and a stop leaves the rest in the queue for the next process.
+
+It must not know what is spoken on a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from streamer.core.limits import ACCEPT_AT_ONCE_MAX, ROOM_SECONDS
+from streamer.observe.log import where
+
+_log = structlog.get_logger("streamer.server")
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Acceptor:
+    """The connections of one listener, from the moment they are accepted."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        serve: Serve,
+        *,
+        connections_max: int,
+        make_room: Callable[[], None],
+        on_full: Callable[[], None],
+    ) -> None:
+        """Begin to accept from a listening socket that blocks nobody.
+
+        ``make_room`` is called while all places are taken, ``on_full`` when that begins.
+        """
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._listener = listener
+        self._serve = serve
+        self._connections_max = connections_max
+        self._make_room = make_room
+        self._on_full = on_full
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
+        self._loop.add_reader(listener.fileno(), self._take)
+
+    def stop(self) -> None:
+        """Accept nobody any more."""
+        if not self._stopped:
+            self._stopped = True
+            self._loop.remove_reader(self._listener.fileno())
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _take(self) -> None:
+        """Accept those who wait; somebody does, or this would not be called."""
+        places = self._connections_max - len(self.tasks)
+        if places <= 0:
+            self._on_full()
+            self._wait_for_room()
+        for _ in range(min(places, ACCEPT_AT_ONCE_MAX)):
+            try:
+                accepted, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:  # no descriptors, or no memory for another
+                _log.warning("server.cannot_accept", error=error.strerror)
+                self._on_full()
+                self._wait_for_room()
+                return
+            accepted.setblocking(False)
+            task = self._loop.create_task(self._serve_one(accepted))
+            self.tasks.add(task)
+            task.add_done_callback(self._forget)
+
+    async def _serve_one(self, accepted: socket.socket) -> None:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport: Any
+        transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, accepted)
+        await self._serve(reader, asyncio.StreamWriter(transport, protocol, reader, self._loop))
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("server.connection_failed", raised=where(error))
+
+    def _wait_for_room(self) -> None:
+        """Leave newcomers in the queue, and look again soon."""
+        self._loop.remove_reader(self._listener.fileno())
+        self._make_room()
+        self._timer = self._loop.call_later(ROOM_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        if len(self.tasks) >= self._connections_max:
+            self._wait_for_room()
+        else:
+            self._loop.add_reader(self._listener.fileno(), self._take)
