@@ -98,7 +98,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope; never raises for a request."""
         if scope["type"] == "http":
-            await self._serve(scope, receive, send)
+            await self._serve(_in_origin_form(scope), receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -111,7 +111,7 @@ class Front:
             await self._serve_inner(scope, receive, send)
             return
         headers = read_headers(scope["headers"], scope["http_version"])
-        source = self.sources.get(path[len(PREFIX) :])
+        source = self.sources.get(path[len(PREFIX) :].removesuffix("/"))
         running = _start_check(source, headers)
         refusal = _refuse_unread(scope["method"], source, headers, running)
         reader = BodyReader(receive, self._budget, running, bytes_max=self._body_bytes_max)
@@ -290,6 +290,20 @@ class Front:
             if not begun:
                 await send(answers.INTERNAL.start_and_close)
                 await send(_EMPTY_BODY)
+
+
+def _in_origin_form(scope: Scope) -> Scope:
+    """Read a target that names the whole URL as its path alone (RFC 9112, section 3.2.2).
+
+    Whoever sends one takes us for a proxy; a 404 would cost it an hour. Only
+    the path counts here in any case: whose host is named was the proxy's concern.
+    """
+    path: str = scope["path"]
+    scheme, separator, rest = path.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        return scope
+    _, slash, tail = rest.partition("/")
+    return {**scope, "path": f"/{tail}" if slash else "/"}
 
 
 def _start_check(source: Source | None, headers: CallHeaders) -> Running | None:
