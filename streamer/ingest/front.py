@@ -11,13 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from streamer.clock import Clock
 from streamer.core import alarms, customerio
-from streamer.core.alarms import Alarm
 from streamer.core.errors import StoreError
 from streamer.core.event import Event
 from streamer.core.limits import BODY_BYTES_HARD_MAX, LINGER_SECONDS
@@ -35,6 +34,7 @@ from streamer.ingest.request import (
     read_headers,
 )
 from streamer.ingest.source import Source, signed_age_seconds
+from streamer.observe.board import Board
 from streamer.observe.log import where
 from streamer.store.arrival import Arrival, Kept, UnreadableCall
 from streamer.store.sources import Tally
@@ -49,14 +49,6 @@ PREFIX = "/webhooks/"
 _log = structlog.get_logger("streamer.ingest")
 _EMPTY_BODY = {"type": "http.response.body", "body": b"", "more_body": False}
 _BODY_TO_COME = {"type": "http.response.body", "body": b"", "more_body": True}
-
-
-class AlarmBoard(Protocol):
-    """Where alarms are raised (`streamer.observe.board`)."""
-
-    def note(self, alarm: Alarm, subject: str, message: str) -> None:
-        """Raise an alarm."""
-        ...
 
 
 class Gate:
@@ -78,7 +70,7 @@ class Front:
         sources: Mapping[str, Source],
         writer: Writer,
         clock: Clock,
-        board: AlarmBoard,
+        board: Board,
         deadline_seconds: float,
         body_memory_bytes_max: int,
     ) -> None:

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from streamer.clock import Clock
 from streamer.core.alarms import Alarm
 from streamer.core.errors import StoreError
 from streamer.core.event import Event, StoredEvent
@@ -26,6 +27,7 @@ from streamer.destinations.base import Finding
 from streamer.drain.feed import LiveFeed
 from streamer.drain.shared import DrainPolicy, Shared
 from streamer.drain.track import TrackLoop
+from streamer.observe.board import Board
 from streamer.store import cursors, destinations, migrate, outbox, sqlite
 from streamer.store.arrival import Kept
 from streamer.store.connection import Database, connect_reader
@@ -84,19 +86,20 @@ class VirtualClock:
         return True
 
 
-class Board:
-    """Remembers which alarms stand."""
+class WatchedBoard(Board):
+    """A board that can be asked."""
 
-    def __init__(self) -> None:
-        self.standing: set[str] = set()
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
         self.noted: list[tuple[str, str]] = []
 
-    def note(self, alarm: Alarm, subject: str, message: str) -> None:
-        self.standing.add(alarm.code)
-        self.noted.append((alarm.code, message))
+    @property
+    def standing(self) -> set[str]:
+        return {code for code, _ in self._standing}
 
-    def clear(self, alarm: Alarm, subject: str) -> None:
-        self.standing.discard(alarm.code)
+    def note(self, alarm: Alarm, subject: str, message: str) -> None:
+        super().note(alarm, subject, message)
+        self.noted.append((alarm.code, message))
 
 
 class ScriptedDestination:
@@ -166,7 +169,7 @@ class Bench:
         self, writer: Writer, writing: asyncio.Task[None], reader: Database, db: Connection
     ) -> None:
         self.clock = VirtualClock()
-        self.board = Board()
+        self.board = WatchedBoard(self.clock)
         self.writer = writer
         self._writing = writing
         self.reader = reader
