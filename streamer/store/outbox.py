@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -91,7 +92,7 @@ def _append_event(db: Connection, event: Event, quarantine_bytes_max: int) -> Ke
             ),
         )
         return Kept.STORED
-    if event.event_id == TEST_EVENT_ID or _same_event(found[0].encode(), event.body):
+    if event.event_id == TEST_EVENT_ID or same_event(found[0].encode(), event.body):
         return Kept.DUPLICATE
     call = UnreadableCall(
         source=event.source,
@@ -105,22 +106,48 @@ def _append_event(db: Connection, event: Event, quarantine_bytes_max: int) -> Ke
     return Kept.CONFLICT
 
 
-def _same_event(stored: bytes, received: bytes) -> bool:
+def same_event(stored: bytes, received: bytes) -> bool:
     """Tell whether two bodies say the same, even if a retry was written with other blanks.
 
-    They are compared as they would be written anew: to Python 1, 1.0 and true
-    are equal, to JSON they are not.
+    The order of an object's keys may differ too. Nothing else may: numbers are
+    compared as they are written, since Python's are rounded, and of a key that
+    stands twice both values count. What is called different in doubt is kept
+    in quarantine, so nothing is lost.
     """
     if stored == received:
         return True
     try:
-        return _rewritten(stored) == _rewritten(received)
-    except (ValueError, RecursionError):  # cannot be read: kept in quarantine, so nothing is lost
+        return _read_exactly(stored) == _read_exactly(received)
+    except (ValueError, RecursionError):
         return False
 
 
-def _rewritten(body: bytes) -> str:
-    return json.dumps(json.loads(body), sort_keys=True)
+def _read_exactly(body: bytes) -> object:
+    return json.loads(
+        body,
+        parse_int=_Number,
+        parse_float=_Number,
+        parse_constant=_Number,
+        object_pairs_hook=_Members,
+    )
+
+
+class _Number(tuple[str]):
+    """A number as it is written, which no text is equal to."""
+
+    __slots__ = ()
+
+    def __new__(cls, written: str) -> _Number:
+        return super().__new__(cls, (written,))
+
+
+class _Members(tuple[tuple[str, object], ...]):
+    """An object's members by key, those of the same key in their order."""
+
+    __slots__ = ()
+
+    def __new__(cls, pairs: list[tuple[str, object]]) -> _Members:
+        return super().__new__(cls, sorted(pairs, key=itemgetter(0)))
 
 
 class Scan(msgspec.Struct, frozen=True):
