@@ -61,6 +61,9 @@ class VirtualClock:
     def monotonic(self) -> float:
         return self.seconds
 
+    def boottime(self) -> float:
+        return self.seconds
+
     def jitter(self) -> float:
         return self.jitters.pop(0) if self.jitters else 0.5
 
