@@ -22,7 +22,6 @@ from streamer.core import customerio
 from streamer.core.errors import StoreError
 from streamer.store import backup, copies, cursors, facts, migrate, quarantine, sqlite
 from streamer.store.arrival import UnreadableCall
-from streamer.store.outbox import Lane
 from streamer.store.sqlite import Connection
 
 _NUMBER_MAX = 2**62
@@ -285,10 +284,7 @@ def _mend_delivery(new: Connection, now: int) -> None:
         " AND destination NOT IN (SELECT name FROM destinations) GROUP BY destination"
     )
     for name, lanes in new.execute("SELECT name, lanes FROM destinations").fetchall():
-        present = {at.lane for at in cursors.load(new, name)}
-        for lane in (Lane(lanes, number) for number in range(lanes)):
-            if lane not in present:
-                cursors.add(new, name, lane, 0, now=now)
+        cursors.cover(new, name, lanes, behind=0, now=now)
     new.execute(
         "UPDATE replays SET state = 'cancelled', finished_at = ? WHERE state = 'running'"
         " AND id NOT IN (SELECT replay_id FROM cursors)",
