@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -77,16 +76,6 @@ def read_any_schema(path: Path, work: Callable[[Connection], T]) -> T:
         raise sqlite.map_error(error) from error
     finally:
         connection.close()
-
-
-@contextmanager
-def one_moment(connection: Connection) -> Iterator[None]:
-    """Read everything inside as it was at one moment, whatever the service writes meanwhile."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def change_database(config: Config, work: Callable[[Connection], T]) -> T:

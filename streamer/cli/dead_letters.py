@@ -26,7 +26,7 @@ from streamer.core.errors import UsageError
 from streamer.core.event import StoredEvent
 from streamer.core.privacy import Redactor
 from streamer.core.times import rfc3339
-from streamer.store import dead_letters, destinations, facts, outbox, replays
+from streamer.store import dead_letters, destinations, facts, outbox, replays, sqlite
 from streamer.store.dead_letters import DeadLetter
 from streamer.store.sqlite import Connection
 
@@ -64,7 +64,7 @@ def list_letters(
     *,
     which: Filter = Filter(),
     state: Annotated[str, Parameter(help="open, retrying, accepted, discarded or any.")] = "open",
-    limit: Annotated[int, Parameter(help="At most so many.")] = 200,
+    limit: Annotated[int, Parameter(help="At most the newest so many.")] = 200,
     config: ConfigFile = None,
     json: Json = False,
 ) -> None:
@@ -296,7 +296,7 @@ def export(
     settings = common.load_config(config).config
 
     def write(db: Connection) -> None:
-        with common.one_moment(db):
+        with sqlite.one_moment(db):
             chosen = _choose(db, ids, which)
             console.print_bytes(_export_lines(db, chosen, raw=raw))
 

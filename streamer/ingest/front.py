@@ -18,7 +18,6 @@ import structlog
 from streamer.clock import Clock
 from streamer.core import alarms, customerio
 from streamer.core.errors import StoreError
-from streamer.core.event import Event
 from streamer.core.limits import BODY_BYTES_HARD_MAX, LINGER_SECONDS
 from streamer.core.signature import Running
 from streamer.ingest import answers
@@ -192,16 +191,7 @@ class Front:
             decoded = customerio.decode(body.kept)
             if isinstance(decoded, customerio.Decoded):
                 self._look_at_time(source, decoded, received_at)
-                return Event(
-                    source.name,
-                    decoded.event_id,
-                    decoded.object_type,
-                    decoded.metric,
-                    decoded.occurred_at,
-                    received_at,
-                    decoded.lane_key,
-                    body.kept,
-                )
+                return decoded.event(source.name, received_at=received_at, body=body.kept)
             reason, detail, event_id = decoded.reason, decoded.detail, decoded.event_id
         encoding = headers.content_encoding
         return UnreadableCall(

@@ -81,7 +81,7 @@ def test_a_settlement_that_fails_half_way_leaves_nothing_when_rolled_back(
     stored, before = read_all(hook), snapshot(hook)
     gone = replace(stored[0], position=99)
     hook.execute("BEGIN")
-    with pytest.raises(sqlite.ROW_ERRORS, match="FOREIGN KEY"):
+    with pytest.raises(sqlite.Error, match="FOREIGN KEY"):
         accept(hook, only_cursor(hook, "hook"), stored[:2], buried=(burial(gone),))
     hook.execute("ROLLBACK")
     assert snapshot(hook) == before
