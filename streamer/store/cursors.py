@@ -222,6 +222,15 @@ def move(db: Connection, destination: str, position: int, *, now: int) -> None:
     )
 
 
+def stands_at(db: Connection, cursor_id: int, generation: int) -> Progress | None:
+    """Return where a cursor stands; None when an operator has changed it meanwhile."""
+    row = db.execute(
+        "SELECT position, CAST(ahead AS BLOB) FROM cursors WHERE id = ? AND generation = ?",
+        (cursor_id, generation),
+    ).fetchone()
+    return None if row is None else Progress(row[0], _read_ahead(row[1]) or frozenset())
+
+
 def drop(db: Connection, destination: str, *, replay_id: int | None = None) -> None:
     """Delete a destination's cursors: all of them, or those of one replay."""
     if replay_id is None:

@@ -45,7 +45,7 @@ def states(desk: Desk) -> list[str]:
         (["--destination", "hook"], [1, 2, 3]),
         (["--reason", "http_422"], [3]),
         (["--state", "discarded"], []),
-        (["--state", "any", "--limit", "1"], [1]),
+        (["--state", "any", "--limit", "1"], [4]),
     ],
 )
 def test_letters_are_listed_by_destination_reason_and_state(
