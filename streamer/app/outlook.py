@@ -1,8 +1,8 @@
 """What will go wrong unless somebody acts: a filling disk, forgotten cursors, a full quarantine.
 
 The disk's alarm says three things an operator needs at three in the morning:
-how full it is, who keeps the outbox from being pruned, and when it will be
-full if it goes on like this.
+how full it is, who keeps how much of the outbox from being pruned, and when it
+will be full if it goes on like this.
 """
 
 from __future__ import annotations
@@ -15,30 +15,69 @@ from streamer.app.room import Room
 from streamer.core import alarms
 from streamer.core.limits import DISK_ALARM_SHARES, OUTLOOK_SAMPLES_MAX
 from streamer.observe.board import Board
-from streamer.store import cursors, destinations, quarantine
+from streamer.store import cursors, dead_letters, destinations, lag, quarantine
+from streamer.store.cursors import Cursor
 from streamer.store.sqlite import Connection
 
 
 class Pins(msgspec.Struct, frozen=True):
     """What keeps events in the outbox, and what nobody looks after any more."""
 
-    slowest: str | None
-    """The destination whose cursor is furthest behind."""
-    orphans: tuple[str, ...]
+    events: int = 0
+    """Of the outbox, pending or settled."""
+    slowest: str | None = None
+    """The destination, or the replay, that has the most left to be sent; None: all is sent."""
+    pending: int = 0
+    """Events behind the slowest, those of its filter or not."""
+    letters: int = 0
+    """Events that open dead letters hold on to …"""
+    lettered: str | None = None
+    """… and the destination that has the most of them."""
+    orphans: tuple[str, ...] = ()
     """Destinations that are not configured and still have cursors."""
-    quarantine_bytes: int
+    quarantine_bytes: int = 0
+
+    def tell(self) -> str:
+        """Say who keeps how much: what is settled and no dead letter goes after retention."""
+        parts = []
+        if self.slowest is not None:
+            parts.append(f"{self.pending:,} wait for {self.slowest}")
+        if self.lettered is not None:
+            parts.append(f"{self.letters:,} are dead letters, most of them of {self.lettered}")
+        said = ", ".join(parts) or "all are settled and kept for outbox.retention_days"
+        return f"of {self.events:,} events {said}" if self.events else "the outbox is empty"
 
 
 def read_pins(db: Connection) -> Pins:
     """Read who holds what."""
-    live = [cursor for cursor in cursors.load_all(db) if not cursor.replay_id]
-    slowest = min(live, key=lambda cursor: cursor.progress.position, default=None)
     known = destinations.load_all(db)
+    lanes = {one.name: one.lanes for one in known}
+    # Cursors of an earlier lane count hold nothing: the present ones are behind them.
+    holding = [
+        at
+        for at in cursors.load_all(db)
+        if at.replay_id or at.lane.lanes == lanes.get(at.destination)
+    ]
+    slowest = min(holding, key=lambda cursor: cursor.progress.position, default=None)
+    whole = lag.extent(db)
+    pending = 0
+    if slowest is not None:
+        pending = min(whole.events, whole.last_position - slowest.progress.position)
+    letters = dead_letters.count_open(db)
     return Pins(
-        slowest=None if slowest is None else slowest.destination,
+        events=whole.events,
+        slowest=_name(slowest) if slowest is not None and pending else None,
+        pending=pending,
+        letters=sum(letters.values()),
+        lettered=max(letters, key=letters.__getitem__, default=None),
         orphans=tuple(one.name for one in known if not one.configured),
         quarantine_bytes=quarantine.held_bytes(db),
     )
+
+
+def _name(cursor: Cursor) -> str:
+    replay = cursor.replay_id
+    return f"replay {replay} of {cursor.destination}" if replay else cursor.destination
 
 
 class Forecast:
@@ -89,9 +128,8 @@ class Outlook:
             return
         hours = self._forecast.hours_left()
         when = "not growing now" if hours is None else f"full in about {hours:.1f} hours"
-        who = f"; oldest events are kept by {pins.slowest}" if pins.slowest else ""
         self._board.note(
-            alarms.DISK_FILLING, "", f"more than {reached[-1]:.0%} is used, {when}{who}"
+            alarms.DISK_FILLING, "", f"more than {reached[-1]:.0%} is used, {when}; {pins.tell()}"
         )
 
     def _look_at_orphans(self, pins: Pins) -> None:

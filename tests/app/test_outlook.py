@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,14 @@ from streamer.app.outlook import Forecast, Outlook, Pins, read_pins
 from streamer.app.room import Room
 from streamer.core import alarms
 from streamer.observe.board import Board
+from streamer.store import dead_letters, replays
 from streamer.store.destinations import Declared
-from tests.store.build import append, declare, event, open_fresh
+from streamer.store.replays import Request
+from streamer.store.sqlite import Connection
+from tests.store.build import NOW, append, burial, declare, event, open_fresh, read_all
 from tests.support.manual_clock import ManualClock
 
-NOTHING = Pins(slowest=None, orphans=(), quarantine_bytes=0)
+NOTHING = Pins()
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def test_the_disk_alarm_says_which_share_is_passed(
 
 def test_the_disk_alarm_names_who_keeps_the_events_and_when_it_will_be_full(board: Board) -> None:
     outlook = Outlook(board, quarantine_bytes_max=10)
-    pins = Pins(slowest="lake", orphans=(), quarantine_bytes=0)
+    pins = Pins(events=9, slowest="lake", pending=7)
     outlook.look(_room(80), pins, monotonic_seconds=0)
     outlook.look(_room(90), pins, monotonic_seconds=3600)
     message = _raised(board)[alarms.DISK_FILLING.code]
@@ -75,7 +80,7 @@ def test_a_forecast_needs_two_looks_and_a_loss() -> None:
 
 def test_an_orphan_is_named_until_it_is_forgotten(board: Board) -> None:
     outlook = Outlook(board, quarantine_bytes_max=10)
-    orphaned = Pins(slowest="old", orphans=("old",), quarantine_bytes=0)
+    orphaned = Pins(slowest="old", orphans=("old",))
     outlook.look(_room(0), orphaned, monotonic_seconds=0)
     assert "destination forget old" in _raised(board)[alarms.ORPHAN_CURSOR.code]
     outlook.look(_room(0), NOTHING, monotonic_seconds=60)
@@ -86,16 +91,64 @@ def test_an_orphan_is_named_until_it_is_forgotten(board: Board) -> None:
 
 def test_a_full_quarantine_is_an_alarm(board: Board) -> None:
     outlook = Outlook(board, quarantine_bytes_max=10)
-    full = Pins(slowest=None, orphans=(), quarantine_bytes=10)
+    full = Pins(quarantine_bytes=10)
     outlook.look(_room(0), full, monotonic_seconds=0)
     assert alarms.QUARANTINE_FULL.code in _raised(board)
 
 
-def test_pins_are_read_from_the_database(tmp_path: Path) -> None:
-    db = open_fresh(tmp_path / "streamer.db")
-    declare(db, Declared("old", "file"))
-    append(db, event(1), event(2))
-    declare(db, Declared("new", "file", start="now"))
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Connection]:
+    """Ten events, a destination that has settled three of them and one that has settled all."""
+    with closing(open_fresh(tmp_path / "streamer.db")) as opened:
+        declare(opened, Declared("slow", "http"), Declared("archive", "file"))
+        append(opened, *(event(number) for number in range(1, 11)))
+        _stand(opened, slow=3, archive=10)
+        yield opened
+
+
+def _stand(db: Connection, **positions: int) -> None:
+    for name, position in positions.items():
+        db.execute("UPDATE cursors SET position = ? WHERE destination = ?", (position, name))
+
+
+def test_the_destination_that_is_furthest_behind_is_named_with_what_waits_for_it(
+    db: Connection,
+) -> None:
+    assert read_pins(db).tell() == "of 10 events 7 wait for slow"
+
+
+def test_nobody_is_named_when_all_is_settled(db: Connection) -> None:
+    _stand(db, slow=10)
     pins = read_pins(db)
-    assert (pins.slowest, pins.orphans) == ("old", ("old",))
-    db.close()
+    assert (pins.slowest, pins.lettered) == (None, None)
+    assert pins.tell() == "of 10 events all are settled and kept for outbox.retention_days"
+
+
+def test_a_replay_is_named_when_it_is_what_holds(db: Connection) -> None:
+    _stand(db, slow=10)
+    number = replays.start(db, Request("archive", 1, 10), events=10, now=NOW)
+    assert read_pins(db).tell() == f"of 10 events 10 wait for replay {number} of archive"
+
+
+def test_a_floor_holds_nothing(db: Connection) -> None:
+    _stand(db, slow=10)
+    db.execute("UPDATE cursors SET position = 2 WHERE destination = 'archive'")
+    declare(db, Declared("slow", "http"), Declared("archive", "file", lanes=2))
+    db.execute("UPDATE cursors SET position = 10 WHERE lanes = 2")
+    assert read_pins(db).slowest is None
+
+
+def test_dead_letters_are_named_with_the_destination_that_has_most(db: Connection) -> None:
+    _stand(db, slow=10)
+    stored = read_all(db)
+    dead_letters.bury(db, "slow", [burial(one) for one in stored[:3]], now=NOW)
+    dead_letters.bury(db, "archive", [burial(one) for one in stored[:2]], now=NOW)
+    assert read_pins(db).tell() == "of 10 events 5 are dead letters, most of them of slow"
+
+
+def test_a_destination_that_is_not_configured_is_an_orphan_and_holds_what_it_has_not_settled(
+    db: Connection,
+) -> None:
+    declare(db, Declared("archive", "file"))
+    pins = read_pins(db)
+    assert (pins.slowest, pins.orphans) == ("slow", ("slow",))
