@@ -160,6 +160,10 @@ LEDGER_COALESCE_EVENTS_MAX = 10_000
 LEDGER_COALESCE_SECONDS = 60
 """Time that one coalesced ledger row may cover; a minute is as close as a person asks."""
 
+REPLAY_PICKED_EVENTS_MAX = 10_000
+"""Events that one replay may be given one by one: they are one list, which is read whenever
+anything has changed, and written under the lock with what becomes of their dead letters."""
+
 ANSWER_BYTES_MAX = 64 * KIB
 """How much of a destination's answer is read: a page that explains an error fits, an endless answer
 does not …"""

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from streamer.core.event import Event, StoredEvent
+from streamer.core.event import Event, StoredEvent, type_name
 from streamer.core.limits import RECEIPT_DISORDER_SECONDS, SCAN_EVENTS_MAX
 from streamer.core.samples import TEST_EVENT_ID
 from streamer.core.selection import Selection
@@ -166,24 +166,27 @@ def read_after(
     *,
     selection: Selection,
     lane: Lane = ONE_LANE,
+    part: tuple[str, Sequence[object]] | None = None,
     until: int | None = None,
     events_max: int,
     bytes_max: int,
 ) -> Scan:
     """Read events behind ``position``, in order, at least one if there is any in reach.
 
+    ``part`` is a further condition on the columns of ``outbox``, with its parameters.
     At most ``SCAN_EVENTS_MAX`` rows are looked at, so that a filter that matches
     nothing does not keep the connection busy for the length of the outbox.
     """
     condition, parameters = selection.sql_condition()
-    if lane.lanes == 1 and selection.takes_all:
+    further, values = part or ("1", ())
+    if lane.lanes == 1 and selection.takes_all and part is None:
         end, caught_up = max(position, last_position(db) if until is None else until), True
     else:
         end, caught_up = _scan_end(db, position, until)
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM outbox WHERE position > ? AND position <= ?"
-        f" AND lane_key % ? = ? AND {condition} ORDER BY position LIMIT ?",
-        (position, end, lane.lanes, lane.lane, *parameters, events_max),
+        f" AND lane_key % ? = ? AND {condition} AND {further} ORDER BY position LIMIT ?",
+        (position, end, lane.lanes, lane.lane, *parameters, *values, events_max),
     )
     events: list[StoredEvent] = []
     total = 0
@@ -221,6 +224,19 @@ def read_positions(db: Connection, positions: Sequence[int]) -> tuple[StoredEven
         (json.dumps(list(positions)),),
     )
     return tuple(_stored(row) for row in rows)
+
+
+def first_unwanted(
+    db: Connection, positions: Sequence[int], selection: Selection
+) -> tuple[int, str] | None:
+    """Return position and type of the first of some events that a filter leaves out, or None."""
+    condition, parameters = selection.sql_condition()
+    row = db.execute(
+        "SELECT position, object_type, metric FROM outbox WHERE position IN"
+        f" (SELECT value FROM json_each(?)) AND NOT {condition} ORDER BY position LIMIT 1",
+        (json.dumps(list(positions)), *parameters),
+    ).fetchone()
+    return None if row is None else (int(row[0]), type_name(row[1], row[2]))
 
 
 def find(db: Connection, event_id: str) -> tuple[StoredEvent, ...]:

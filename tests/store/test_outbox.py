@@ -182,6 +182,17 @@ def test_named_positions_are_read_in_order_and_missing_ones_left_out(db: Connect
     assert [stored.position for stored in read] == [2, 5]
 
 
+def test_the_first_event_that_a_filter_leaves_out_is_found_without_its_body(
+    db: Connection,
+) -> None:
+    append(db, *(event(number) for number in range(1, 4)))
+    append(db, event(4, metric=None), event(5, metric="opened"))
+    db.execute("UPDATE outbox SET body = CAST(x'ff' AS TEXT)")
+    sent = Selection(include=("*.sent",), exclude=())
+    assert outbox.first_unwanted(db, [5, 4, 1], sent) == (4, "email.unknown")
+    assert outbox.first_unwanted(db, [1, 2, 3, 99], sent) is None
+
+
 def test_a_read_that_ends_at_its_byte_limit_leaves_no_statement_open(
     db: Connection, path: Path
 ) -> None:
