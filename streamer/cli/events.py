@@ -44,8 +44,9 @@ def list_events(
     person: Annotated[
         str | None,
         Parameter(
-            help="Only about this person: cio_id, id, e-mail or recipient, whichever the "
-            "event carries first."
+            help="Only about this person: any of the event's identifiers (cio_id, id, e-mail), "
+            "its customer_id, recipient or email_address is this, whole; the case of an e-mail "
+            "address does not count. Reads every body; the quarantine is not looked at."
         ),
     ] = None,
     limit: Annotated[int, Parameter(help="At most so many.")] = LIMIT,

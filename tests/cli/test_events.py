@@ -64,7 +64,8 @@ def test_the_list_as_json_tells_what_is_known_without_the_body(filled: Desk) -> 
         (["--type", "sms.*", "--type", "email.*", "--limit", "1"], [4]),
         (["--type", "sms.*"], []),
         (["--source", "other"], []),
-        (["--person", "3@example.com"], []),
+        (["--person", "3@Example.com"], [3]),
+        (["--person", "3"], []),
     ],
 )
 def test_a_list_is_narrowed_by_options(
