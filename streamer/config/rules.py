@@ -15,7 +15,8 @@ import msgspec
 from streamer.config.address import collide, is_local, parse_bind
 from streamer.config.model import Admin, CustomerioSource, Outbox, Server
 from streamer.config.problems import KeyPath, dotted
-from streamer.core.selection import PATTERNS_MAX, validate_pattern
+from streamer.core.limits import PATTERNS_MAX
+from streamer.core.selection import validate_pattern
 from streamer.destinations.options import CommonOptions, FileOptions, HttpOptions, Secret
 
 

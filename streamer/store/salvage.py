@@ -20,14 +20,12 @@ import msgspec
 
 from streamer.core import customerio
 from streamer.core.errors import StoreError
+from streamer.core.limits import SALVAGE_TRIED_ROWS_MAX
 from streamer.store import backup, copies, cursors, facts, migrate, quarantine, sqlite
 from streamer.store.arrival import UnreadableCall
 from streamer.store.sqlite import Connection
 
 _NUMBER_MAX = 2**62
-_TRIED_ONE_BY_ONE_MAX = 10_000
-"""Row numbers in a damaged range that are tried singly: more than pages in a row are damaged by
-one fault, and over in a second. A gap left by a restore has a thousand million."""
 
 _NUMBERED = {
     "replays": "id",
@@ -190,7 +188,7 @@ class _Rescue:
             except sqlite.Error:
                 after = self._readable_again(f"{select} >= ? ORDER BY {number} LIMIT 1", first)
                 self.done.damaged.append(f"{table} from {first} to {after - 1}")
-                singly = range(first, min(after, first + _TRIED_ONE_BY_ONE_MAX))
+                singly = range(first, min(after, first + SALVAGE_TRIED_ROWS_MAX))
                 yield from self._singly(f"{select} = ?", columns, singly)
                 first = after
             else:

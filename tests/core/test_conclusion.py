@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from streamer.core.conclusion import PROBED_EVENTS_MIN, REFUSALS_MAX
 from streamer.core.drain import Phase
 from streamer.core.event import StoredEvent
+from streamer.core.limits import PROBED_EVENTS_MIN, REFUSALS_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
 from streamer.core.retry import RetryPolicy
 from tests.core.simulation import (
