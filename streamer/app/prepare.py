@@ -6,7 +6,6 @@ in plain order: nothing is listening yet, and nobody waits.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import structlog
@@ -17,6 +16,7 @@ from streamer.core.alarms import CURSOR_MENDED
 from streamer.core.errors import ConfigurationError
 from streamer.destinations.options import DestinationOptions
 from streamer.destinations.registry import kind_of
+from streamer.disk import make_directory
 from streamer.store import alarms, cursors, destinations, facts, migrate, sources, sqlite
 from streamer.store.destinations import Declared
 from streamer.store.sqlite import Connection
@@ -27,19 +27,12 @@ _log = structlog.get_logger("streamer.prepare")
 def make_data_directory(directory: Path) -> None:
     """Make the data directory for its owner alone, and make its entry durable."""
     try:
-        made = not directory.exists()
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(directory)
     except OSError as error:
         raise ConfigurationError(
             f"the data directory {directory} cannot be made: {error.strerror}",
             hint="Make it yourself and give it to the user that streamer runs as.",
         ) from error
-    if made:
-        descriptor = os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def prepare_database(config: Config, *, now: int) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from streamer.cli.wording import count, moment_text
 from streamer.config.model import Config
 from streamer.core import cloudevents
 from streamer.core.errors import UsageError
-from streamer.core.event import StoredEvent
+from streamer.core.event import StoredEvent, one_line
 from streamer.core.limits import REPLAY_PICKED_EVENTS_MAX
 from streamer.core.privacy import Redactor
 from streamer.core.times import rfc3339
@@ -38,7 +38,6 @@ EXPORT_EVENTS = 500
 NUMBERS_IN_BOOK_MAX = 100
 """Numbers that one entry in the book of acts names."""
 
-_LINE_BREAKS_TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 Ids = Annotated[tuple[int, ...], Parameter(help="Numbers of dead letters.")]
 
@@ -327,5 +326,5 @@ def _lines(
     for letter in letters:
         event = events[letter.position]  # an open letter holds on to its event
         encoded = event.body if raw else cloudevents.encode(event, redactor)
-        one_line = msgspec.Raw(encoded.translate(_LINE_BREAKS_TO_BLANKS))
-        yield msgspec.json.encode({**letter_as_json(letter), "event": one_line}) + b"\n"
+        line = msgspec.Raw(one_line(encoded))
+        yield msgspec.json.encode({**letter_as_json(letter), "event": line}) + b"\n"

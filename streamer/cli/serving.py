@@ -6,7 +6,6 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import anyio
 import structlog
@@ -24,7 +23,6 @@ from streamer.config.load import Loaded
 from streamer.config.secrets import Secrets, resolve_all
 from streamer.core.errors import StreamerError
 from streamer.core.limits import START_SECONDS_MAX
-from streamer.destinations.options import DestinationOptions
 from streamer.observe import log
 from streamer.store import lockfile
 
@@ -153,21 +151,13 @@ def _banner(loaded: Loaded, listening: Listening, new_key: str | None) -> list[s
     if new_key is not None:
         lines.append(f"Signing key     {new_key}   (made up; shown this once)")
     for name, options in loaded.config.destinations.items():
-        lines.append(f"Destination     {name}: {_place(options)}")
+        lines.append(f"Destination     {name}: {options.place}")
     return [
         *lines,
         f"Metrics         {listening.admin_url}/metrics",
         "Try it          streamer send-sample email.delivered",
         "Look at it      streamer status",
     ]
-
-
-def _place(options: DestinationOptions) -> str:
-    """Say where events go; the rest of a URL may hold a secret."""
-    url = getattr(options, "url", None)
-    if url is not None:
-        return urlsplit(url).hostname or "-"
-    return str(getattr(options, "directory", "-"))
 
 
 def _has_uvloop() -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from streamer.core.errors import ConfigurationError
 from streamer.core.limits import SECRET_BYTES_MAX
+from streamer.disk import make_directory, sync_directory
 
 SIGNING_KEY_FILE = "signing-key"
 ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file
@@ -33,7 +34,7 @@ def ensure_admin_token(data_dir: Path) -> tuple[str, bool]:
 
 def _ensure(path: Path) -> tuple[str, bool]:
     try:
-        _make_directory(path.parent)
+        make_directory(path.parent)
         existing = _read(path)
         return (existing, False) if existing is not None else _create(path)
     except OSError as error:
@@ -41,14 +42,6 @@ def _ensure(path: Path) -> tuple[str, bool]:
             f"The file {path} can be neither read nor made: {error.strerror}.",
             hint="Let the data directory belong to the user that streamer runs as.",
         ) from error
-
-
-def _make_directory(path: Path) -> None:
-    if path.is_dir():
-        return
-    _make_directory(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
-    _sync_directory(path.parent)
 
 
 def _read(path: Path) -> str | None:
@@ -80,15 +73,7 @@ def _create(path: Path) -> tuple[str, bool]:
             path.hardlink_to(draft)
     finally:
         draft.unlink()
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     kept = _read(path)
     assert kept is not None
     return kept, kept == key
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

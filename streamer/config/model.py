@@ -5,7 +5,7 @@ and the bounds are what the loader checks, so a setting is written down once.
 `RESTART` marks what a running service cannot change; the named formats mark
 texts with a form of their own (`streamer.config.formats`). What one setting
 demands of another is in `streamer.config.rules`. The settings of each kind of
-destination live with the destinations. Modules below are handed the values
+destination live with the destinations, and so do their rules. Modules below are handed the values
 they need, never the whole `Config`.
 """
 

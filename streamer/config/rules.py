@@ -1,13 +1,8 @@
-"""What one setting demands of another.
-
-A rule sees the values of the settings it names, and only once each of them is
-right by itself, so one mistake is never reported twice.
-"""
+"""What one setting demands of another, in a table and across tables; see `streamer.core.rules`."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,44 +10,9 @@ import msgspec
 from streamer.config.address import collide, is_local, parse_bind
 from streamer.config.model import Admin, CustomerioSource, Outbox, Server
 from streamer.config.problems import KeyPath, dotted
-from streamer.core.limits import PATTERNS_MAX
+from streamer.core.rules import Complaint, Rule
 from streamer.core.selection import validate_pattern
-from streamer.destinations.options import CommonOptions, FileOptions, HttpOptions, Secret
-
-
-class Complaint(msgspec.Struct, frozen=True):
-    """What a rule found."""
-
-    key: str
-    """The setting to change; empty when it is the table as a whole."""
-    message: str
-    hint: str = ""
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """One demand between settings of one table."""
-
-    table: type[msgspec.Struct]
-    keys: tuple[str, ...]
-    check: Callable[..., Complaint | None]
-    """Called with the values of ``keys``, in that order."""
-
-
-def _one_place(credential: str | None, file: str | None, env: str | None) -> Complaint | None:
-    given = [place for place in (credential, file, env) if place is not None]
-    if len(given) != 1:
-        return Complaint("", "must have exactly one of `credential`, `file` and `env`")
-    if not given[0]:
-        return Complaint("", "must not be empty")
-    return None
-
-
-def _credential_name(credential: str | None) -> Complaint | None:
-    if credential is None or (
-        re.fullmatch(r"[\w.@:-]*", credential) and credential not in {".", ".."}
-    ):
-        return None
-    return Complaint("credential", "must be a name, as in `LoadCredential=NAME:PATH`, not a path")
+from streamer.destinations.options import Secret
 
 
 def _one_process(processes: int) -> Complaint | None:
@@ -97,64 +57,25 @@ def _ages(warn: int, limit: int | None) -> Complaint | None:
     return Complaint("age_limit_seconds", f"must be at least `age_warn_seconds` ({warn})")
 
 
-def _backoff(base: float, most: float) -> Complaint | None:
-    if base <= most:
-        return None
-    return Complaint("backoff_base_seconds", f"must not be above `backoff_max_seconds` ({most:g})")
+_RULES: Mapping[type[msgspec.Struct], tuple[Rule, ...]] = {
+    Server: (Rule(("processes",), _one_process),),
+    Admin: (Rule(("bind", "token"), _token_beyond_loopback),),
+    Outbox: (
+        Rule(("ingest_floor_bytes", "drain_floor_bytes"), _floors),
+        Rule(("queue_bytes_max", "body_max_bytes"), _queue_holds_a_body),
+    ),
+    CustomerioSource: (Rule(("age_warn_seconds", "age_limit_seconds"), _ages),),
+}
 
 
-def _one_lane(lanes: int) -> Complaint | None:
-    if lanes == 1:
-        return None
-    return Complaint(
-        "lanes", "must be 1 for a file destination", "A file is written by one batch at a time."
-    )
+def rules_of(table: type[msgspec.Struct]) -> Iterator[Rule]:
+    """Yield what a table's settings demand of each other: what is said here, and what it carries.
 
-
-def _few_patterns(include: list[str], exclude: list[str]) -> Complaint | None:
-    if len(include) + len(exclude) <= PATTERNS_MAX:
-        return None
-    return Complaint(
-        "include",
-        f"must not be more than {PATTERNS_MAX} patterns, with those of `exclude`",
-        "Let one pattern stand for many types, such as `email.*`.",
-    )
-
-
-_RESERVED_HEADERS = frozenset(
-    {
-        "authorization", "connection", "content-encoding", "content-length", "content-type",
-        "expect", "host", "te", "trailer", "transfer-encoding", "upgrade",
-        "webhook-id", "webhook-signature", "webhook-timestamp",
-    }
-)  # fmt: skip
-
-
-def _headers(headers: Mapping[str, str]) -> Complaint | None:
-    for name, value in headers.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            return Complaint("headers", f"{name!r} cannot be a header's name")
-        if name.lower() in _RESERVED_HEADERS:
-            hint = "Use `bearer_token`." if name.lower() == "authorization" else ""
-            return Complaint("headers", f"`{name}` is set by streamer itself", hint)
-        if not re.fullmatch(r"[\t\x20-\x7e]*", value):
-            return Complaint("headers", f"the value of `{name}` has characters beyond ASCII text")
-    return None
-
-
-RULES = (
-    Rule(Secret, ("credential", "file", "env"), _one_place),
-    Rule(Secret, ("credential",), _credential_name),
-    Rule(Server, ("processes",), _one_process),
-    Rule(Admin, ("bind", "token"), _token_beyond_loopback),
-    Rule(Outbox, ("ingest_floor_bytes", "drain_floor_bytes"), _floors),
-    Rule(Outbox, ("queue_bytes_max", "body_max_bytes"), _queue_holds_a_body),
-    Rule(CustomerioSource, ("age_warn_seconds", "age_limit_seconds"), _ages),
-    Rule(CommonOptions, ("backoff_base_seconds", "backoff_max_seconds"), _backoff),
-    Rule(CommonOptions, ("include", "exclude"), _few_patterns),
-    Rule(FileOptions, ("lanes",), _one_lane),
-    Rule(HttpOptions, ("headers",), _headers),
-)
+    The settings of destinations carry their rules, so that a new kind needs nothing here.
+    """
+    for one in table.__mro__:
+        yield from _RULES.get(one, ())
+        yield from vars(one).get("RULES", ())
 
 
 def across(values: Mapping[KeyPath, object]) -> Iterator[tuple[KeyPath, Complaint]]:

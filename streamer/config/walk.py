@@ -106,9 +106,7 @@ class Walk:
         self, table: type[msgspec.Struct], values: Mapping[str, object], path: KeyPath
     ) -> bool:
         right = True
-        for rule in rules.RULES:
-            if not issubclass(table, rule.table):
-                continue
+        for rule in rules.rules_of(table):
             arguments = [values[key] for key in rule.keys]
             complaint = None if WRONG in arguments else rule.check(*arguments)
             if complaint is not None:

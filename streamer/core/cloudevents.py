@@ -12,20 +12,17 @@ from what is left, or it would give away the address that was just hashed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from streamer.core.event import StoredEvent
-from streamer.core.outcome import Outcome, rejected
+from streamer.core.event import StoredEvent, has_usable_time, one_line
+from streamer.core.outcome import Outcome, unfit
 from streamer.core.person import person_key
 from streamer.core.privacy import Redactor, UnredactableBody
+from streamer.core.times import rfc3339, rfc3339_seconds
 
 EVENT_CONTENT_TYPE = "application/cloudevents+json"
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LINE_BREAKS_TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 
 def encode(event: StoredEvent, redactor: Redactor) -> bytes:
@@ -34,7 +31,7 @@ def encode(event: StoredEvent, redactor: Redactor) -> bytes:
     Raises:
         UnredactableBody: private fields are to be taken out of a body that cannot be read.
     """
-    body = redactor.redact_body(event.body).translate(_LINE_BREAKS_TO_BLANKS)
+    body = one_line(redactor.redact_body(event.body))
     return _ENCODER.encode(
         _CloudEvent(
             id=event.event_id,
@@ -61,11 +58,6 @@ def encode_batch(lines: Iterable[bytes]) -> bytes:
 def source_of(event: StoredEvent) -> str:
     """Return the CloudEvents ``source``, which together with the event id names the event."""
     return f"/customerio/{event.source}"
-
-
-def time_replaced(event: StoredEvent) -> bool:
-    """Say whether the event's own time is in the future or unusable, and that of receipt sent."""
-    return event.occurred_at is None or not 0 <= event.occurred_at * 1000 <= event.received_at
 
 
 class _CloudEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -103,17 +95,13 @@ def _encoded_or_rejected(event: StoredEvent, redactor: Redactor) -> bytes | Outc
     try:
         return encode(event, redactor)
     except UnredactableBody as error:
-        return rejected("unredactable", f"{error}: {error.hint}")
+        return unfit("unredactable", f"{error}: {error.hint}")
 
 
 def _time_of(event: StoredEvent) -> str:
-    if event.occurred_at is None or time_replaced(event):
-        return _rfc3339(_EPOCH + timedelta(milliseconds=event.received_at), "milliseconds")
-    return _rfc3339(_EPOCH + timedelta(seconds=event.occurred_at), "seconds")
-
-
-def _rfc3339(moment: datetime, precision: str) -> str:
-    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+    if has_usable_time(event.occurred_at, event.received_at):
+        return rfc3339_seconds(event.occurred_at)
+    return rfc3339(event.received_at)
 
 
 def _subject_of(body: bytes) -> str | None:

@@ -9,7 +9,7 @@ learns when one of the others was last accepted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -31,13 +31,16 @@ from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict
 from streamer.core.retry import RetryPolicy, is_exhausted, next_attempt_at, next_probe_at
 from streamer.core.settlement import Window
 
+_Pair = tuple[StoredEvent, Outcome]
+
 
 class Conclusion(msgspec.Struct, frozen=True):
     """What an answer means: the next state of the track, and what is settled by it."""
 
     track: Track
     accepted: tuple[StoredEvent, ...] = ()
-    receipts: tuple[str, ...] = ()
+    receipts: Mapping[int, str] = {}
+    """What the destination gave in return, by position."""
     buried: tuple[Burial, ...] = ()
 
     @property
@@ -54,11 +57,17 @@ class _Answer(msgspec.Struct, frozen=True):
 
     batch: tuple[StoredEvent, ...]
     accepted: tuple[StoredEvent, ...]
-    rejected: tuple[tuple[StoredEvent, Outcome], ...]
-    deferred: tuple[tuple[StoredEvent, Outcome], ...]
+    receipts: Mapping[int, str]
+    rejected: tuple[_Pair, ...]
+    deferred: tuple[_Pair, ...]
     policy: RetryPolicy
     now: int
     jitter: float
+
+    @property
+    def refused_whole(self) -> list[_Pair]:
+        """What was refused together with others: one that was alone is its own culprit."""
+        return [pair for pair in self.rejected if pair[1].whole]
 
     @property
     def asked_seconds(self) -> float | None:
@@ -96,24 +105,16 @@ def conclude(
     """
     assert track.phase is Phase.SENDING, track.phase
     assert len(batch) == len(outcomes) > 0, (len(batch), len(outcomes))
-    pairs = tuple(pair for pair in zip(batch, outcomes, strict=True) if pair[1] != NOT_ATTEMPTED)
-    batch, outcomes = [event for event, _ in pairs], [said for _, said in pairs]
-    assert batch, "a destination attempts at least the first event"
-    if len(batch) > 1 and all(said.whole and said.verdict is Verdict.REJECTED for said in outcomes):
-        return Conclusion(_halve(track, batch, outcomes[0]))
-    answer = _Answer(
-        batch=tuple(batch),
-        accepted=tuple(event for event, said in pairs if said.verdict is Verdict.ACCEPTED),
-        rejected=tuple(pair for pair in pairs if pair[1].verdict is Verdict.REJECTED),
-        deferred=tuple(pair for pair in pairs if pair[1].verdict is Verdict.DEFERRED),
-        policy=policy,
-        now=now,
-        jitter=jitter,
-    )
-    receipts = tuple(dict.fromkeys(said.receipt for said in outcomes if said.receipt))
-    refused = next((said for said in outcomes if said.verdict is Verdict.HELD), None)
+    pairs = [pair for pair in zip(batch, outcomes, strict=True) if pair[1] != NOT_ATTEMPTED]
+    assert pairs, "a destination attempts at least the first event"
+    track, window, pairs, unfit = _bury_unfit(track, window, pairs)
+    answer = _sort(pairs, policy=policy, now=now, jitter=jitter)
+    refused = next((said for _, said in pairs if said.verdict is Verdict.HELD), None)
     if refused is not None:
-        return Conclusion(_hold(track, refused, answer), answer.accepted, receipts)
+        return Conclusion(_hold(track, refused, answer), answer.accepted, answer.receipts, unfit)
+    if len(answer.refused_whole) > 1:
+        track = _halve(track, window, answer)
+        return Conclusion(track, answer.accepted, answer.receipts, unfit)
     at_once = bool(answer.accepted) or bury_at_once
     suspects = _suspects(track, answer, moment)
     proven = [suspect for suspect in suspects if at_once or suspect.refused_at < proof]
@@ -125,15 +126,60 @@ def conclude(
     settled |= {burial.event.position for burial in buried}
     track = _next(_remember(track, kept, settled, counts), window, settled, answer)
     track = _count_head(track, window, settled)
-    return Conclusion(track, answer.accepted, receipts, tuple(buried))
+    return Conclusion(track, answer.accepted, answer.receipts, (*unfit, *buried))
 
 
-def _halve(track: Track, batch: Sequence[StoredEvent], said: Outcome) -> Track:
+def _sort(pairs: Sequence[_Pair], *, policy: RetryPolicy, now: int, jitter: float) -> _Answer:
+    by = {verdict: tuple(at for at in pairs if at[1].verdict is verdict) for verdict in Verdict}
+    return _Answer(
+        batch=tuple(event for event, _ in pairs),
+        accepted=tuple(event for event, _ in by[Verdict.ACCEPTED]),
+        receipts={event.position: said.receipt for event, said in pairs if said.receipt},
+        rejected=by[Verdict.REJECTED],
+        deferred=by[Verdict.DEFERRED],
+        policy=policy,
+        now=now,
+        jitter=jitter,
+    )
+
+
+def _bury_unfit(
+    track: Track, window: Window, pairs: list[_Pair]
+) -> tuple[Track, Window, list[_Pair], tuple[Burial, ...]]:
+    """Bury what we could not bring into form when others of the batch could be.
+
+    What came of those is judged as if it had never been there. When nothing could be, the fault may
+    be ours (a broken mapping): the rules are then those for a destination that rejects everything.
+    """
+    unfit = [pair for pair in pairs if pair[1].unfit]
+    if len(unfit) == len(pairs) or not unfit:
+        return track, window, pairs, ()
+    counts = {deferral.position: deferral for deferral in track.deferrals}
+    head = candidates(track, window)[0].position
+    gone = {event.position for event, _ in unfit}
+    buried = tuple(_bury_rejected(Suspect(event, said, 0), counts) for event, said in unfit)
+    if head in gone:
+        track = replace(track, attempt=0, first_deferred_at=None)
+    window = Window(tuple(at for at in window.events if at.position not in gone), window.through)
+    track = _remember(track, track.suspects, gone, counts)
+    return track, window, [pair for pair in pairs if not pair[1].unfit], buried
+
+
+def _halve(track: Track, window: Window, answer: _Answer) -> Track:
+    """Offer half of what was refused as a whole next.
+
+    Besides, only what was accepted is final: whatever else was said of the batch will be said again
+    when its turn comes, and until then nothing beyond the batch is sent.
+    """
+    refused = answer.refused_whole
+    settled = {event.position for event in answer.accepted}
+    track = _remember(track, track.suspects, settled, _count(track, window, answer))
     return replace(
-        track.move(Trigger.GO_ON),
-        limit=len(batch) // 2,
-        limit_until=batch[-1].position,
-        last_error=describe(said),
+        _count_head(track, window, settled).move(Trigger.GO_ON),
+        limit=len(refused) // 2,
+        limit_until=refused[-1][0].position,
+        redo_until=max(track.redo_until, answer.batch[-1].position),
+        last_error=describe(refused[0][1]),
     )
 
 
@@ -249,7 +295,7 @@ def _next(track: Track, window: Window, settled: set[int], answer: _Answer) -> T
 def _defer(
     track: Track,
     rest: Sequence[StoredEvent],
-    deferred: Sequence[tuple[StoredEvent, Outcome]],
+    deferred: Sequence[_Pair],
     isolated: Isolation,
     answer: _Answer,
 ) -> Track:

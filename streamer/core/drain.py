@@ -9,7 +9,9 @@ The rules, in the order in which they bite:
 
 1. A destination that refuses us altogether is *held*: probed with one event,
    every 1 to 15 minutes, and nothing is buried.
-2. A batch that is refused as a whole is halved until the culprit stands alone.
+2. An event that we cannot bring into form is buried when others of its batch
+   could be, whatever became of those. If none could, it counts as rejected.
+   What was refused as a whole is halved until the culprit stands alone.
 3. A rejected event is buried when another of its batch was accepted. If none
    was, it is a *suspect*, and the next event is tried. When one is accepted,
    the suspect is sent once more, because the destination may have been mended

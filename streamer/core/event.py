@@ -6,10 +6,14 @@ in whole seconds because Customer.io sends seconds.
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import msgspec
 
 UNKNOWN = "unknown"
 """Stands in for an object type or metric that the event does not carry."""
+
+_LINE_BREAKS_TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -45,6 +49,19 @@ class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     def type_name(self) -> str:
         """``object_type.metric``, the form that filters are written in."""
         return type_name(self.object_type, self.metric)
+
+
+def has_usable_time(occurred_at: int | None, received_at: int) -> TypeGuard[int]:
+    """Say whether an event's own time can be used: if not, the time of its receipt stands for it.
+
+    A time before 1970 or after the receipt comes from a clock that is wrong.
+    """
+    return occurred_at is not None and 0 <= occurred_at * 1000 <= received_at
+
+
+def one_line(body: bytes) -> bytes:
+    """Turn the line breaks of JSON into blanks; they stand between tokens, so nothing is lost."""
+    return body.translate(_LINE_BREAKS_TO_BLANKS)
 
 
 def type_name(object_type: str | None, metric: str | None) -> str:

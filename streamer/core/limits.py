@@ -186,6 +186,10 @@ HELD_PROBE_SECONDS_MAX = 900
 """Longest wait between such tries: what an operator mends is noticed within a quarter of an hour
 even if nobody says ``resume``."""
 
+RECEIPTS_CHARACTERS_MAX = 2_000
+"""Receipts in one ledger row: some eighty of Adobe's. A row for each of many runs must not make the
+ledger larger than the events."""
+
 LEDGER_COALESCE_EVENTS_MAX = 10_000
 """Events that one coalesced ledger row may cover, so that it still tells when an event went."""
 
@@ -202,6 +206,10 @@ does not …"""
 
 ANSWER_BYTES_PER_EVENT = 512
 """… and so much more for each event that was sent, since each may be refused by name."""
+
+SINGLE_SECONDS_MAX = 10.0
+"""How long a `send` in mode ``single`` begins further requests. Then what was accepted is settled,
+so that a crash repeats, and an operator's pause waits for, no more than this."""
 
 ANSWER_LINE_BYTES_MAX = 8_190
 """Of one line of an answer's header, as Apache and nginx have it; there are at most 128."""
@@ -274,6 +282,10 @@ CHECKPOINT_BYTES = 4 * MIB
 CHECKPOINT_TRANSACTIONS = 250
 """Transactions between two checkpoints: small ones append four or five pages each, so the log stays
 at about the same 4 MiB."""
+
+SEND_MARGIN_SECONDS = 30.0
+"""What a drain may take beyond the longest `send` that its destination states, to put a batch into
+words and its outcome on the disk, before it counts as dead."""
 
 WINDOW_BATCHES = 4
 """Batches read from the outbox at once: most of the cost of a read is the way to its thread."""
@@ -369,7 +381,7 @@ FLOOR_CHECK_SECONDS = 60.0
 """How often the cursors of an earlier lane count are looked at, while there are any."""
 
 TIDY_SECONDS = 10.0
-"""How often a destination may rotate and compress what is due."""
+"""How often a destination rotates and compresses what is due."""
 
 OUTLOOK_SAMPLES_MAX = 60
 """Minutes of free space that the forecast of a full disk is made from."""

@@ -27,6 +27,17 @@ class Verdict(enum.Enum):
     """The destination refuses us altogether (credentials, a deleted endpoint)."""
 
 
+class Scope(enum.Enum):
+    """What an outcome was said of."""
+
+    EVENT = "event"
+    """Of this event, by the destination."""
+    BATCH = "batch"
+    """Of all events of a request together, by the destination: any of them may be the culprit."""
+    UNSENT = "unsent"
+    """Of an event that was not sent, by ourselves: the destination has not seen it."""
+
+
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """One event's outcome, with what an operator needs to act on it."""
 
@@ -39,15 +50,24 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The wait that the destination asked for, when it asked for one."""
     receipt: str | None = None
     """The destination's own mark for what it accepted, kept in the ledger."""
-    whole: bool = False
-    """A rejection said of the batch as a whole: the culprit is still to be found by halving."""
+    scope: Scope = Scope.EVENT
+
+    @property
+    def whole(self) -> bool:
+        """A rejection of a request as a whole: the culprit is still to be found by halving."""
+        return self.verdict is Verdict.REJECTED and self.scope is Scope.BATCH
+
+    @property
+    def unfit(self) -> bool:
+        """A rejection by ourselves, before sending: it says nothing of the destination."""
+        return self.verdict is Verdict.REJECTED and self.scope is Scope.UNSENT
 
 
 ACCEPTED = Outcome(Verdict.ACCEPTED)
 
-NOT_ATTEMPTED = Outcome(Verdict.DEFERRED, "not_attempted")
-"""The event was not offered, because one before it in the batch was not taken. It is no attempt:
-nothing is counted and nothing waits because of it."""
+NOT_ATTEMPTED = Outcome(Verdict.DEFERRED, "not_attempted", scope=Scope.UNSENT)
+"""The event was not offered, because one before it in the batch was not taken or had taken up the
+time. It is no attempt: nothing is counted and nothing waits because of it."""
 
 
 def deferred(reason: str, detail: str = "", *, retry_after_seconds: float | None = None) -> Outcome:
@@ -56,8 +76,17 @@ def deferred(reason: str, detail: str = "", *, retry_after_seconds: float | None
 
 
 def rejected(reason: str, detail: str = "", *, whole: bool = False) -> Outcome:
-    """Say that an event can never be taken; ``whole`` when said of the batch, not of the event."""
-    return Outcome(Verdict.REJECTED, reason, _cut(detail), whole=whole)
+    """Say that an event can never be taken.
+
+    ``whole``: the destination said it of a request, and not of this event in it.
+    """
+    scope = Scope.BATCH if whole else Scope.EVENT
+    return Outcome(Verdict.REJECTED, reason, _cut(detail), scope=scope)
+
+
+def unfit(reason: str, detail: str = "") -> Outcome:
+    """Say that an event cannot be brought into the form in which the destination gets it."""
+    return Outcome(Verdict.REJECTED, reason, _cut(detail), scope=Scope.UNSENT)
 
 
 def held(reason: str, detail: str = "") -> Outcome:

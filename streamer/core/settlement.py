@@ -18,6 +18,7 @@ from collections.abc import Iterable, Set
 import msgspec
 
 from streamer.core.event import StoredEvent
+from streamer.core.limits import RECEIPTS_CHARACTERS_MAX
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -69,3 +70,22 @@ def runs(positions: Iterable[int], window: Window, ahead: Set[int]) -> list[list
         else:
             found[-1].append(position)
     return found
+
+
+def join_receipts(receipts: Iterable[str]) -> str | None:
+    """Write the receipts of one run into one text, each once, in order; None when there is none.
+
+    Beyond a limit the rest is only counted: its neighbours tell where to look.
+    """
+    distinct = list(dict.fromkeys(receipts))
+    text = " ".join(distinct)
+    if len(text) <= RECEIPTS_CHARACTERS_MAX:
+        return text or None
+    kept, length = 0, 0
+    for receipt in distinct:
+        length += len(receipt) + 1
+        if length > RECEIPTS_CHARACTERS_MAX:
+            break
+        kept += 1
+    first = distinct[:kept] or [distinct[0][:RECEIPTS_CHARACTERS_MAX] + "…"]
+    return " ".join([*first, f"… and {len(distinct) - len(first)} more"])

@@ -15,8 +15,12 @@ def rfc3339(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None
     seconds, rest = divmod(milliseconds, 1000)
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{rfc3339_seconds(seconds)[:-1]}.{rest:03d}Z"
+
+
+def rfc3339_seconds(seconds: int) -> str:
+    """Write a moment in whole seconds since 1970 as ``2026-11-23T08:15:30Z``."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
 def parse_time(text: str) -> int:

@@ -22,6 +22,7 @@ from typing import IO, Any, Literal, Protocol, cast
 
 from streamer.core.errors import ConfigurationError, StreamerError
 from streamer.destinations.segments import PARTIAL
+from streamer.disk import sync_directory
 
 Method = Literal["gzip", "zstd"]
 SUFFIXES: dict[Method, str] = {"gzip": ".gz", "zstd": ".zst"}
@@ -65,7 +66,7 @@ def pack(segment: Path, method: Method) -> Generator[None]:
     if not packed.exists():
         yield from _write_packed(segment, partial, _compressor(method))
         partial.rename(packed)
-        _sync_directory(packed.parent)
+        sync_directory(packed.parent)
     yield from finish(segment, packed)
 
 
@@ -82,7 +83,7 @@ def finish(segment: Path, packed: Path) -> Iterator[None]:
             hint="keep the one that is whole and move the other away",
         )
     segment.unlink()
-    _sync_directory(segment.parent)
+    sync_directory(segment.parent)
 
 
 def _write_packed(segment: Path, partial: Path, compressor: _Compressor) -> Iterator[None]:
@@ -132,11 +133,3 @@ def _zstandard() -> Any:  # noqa: ANN401 - an optional library is a module that 
             'compress = "zstd" needs the Python package zstandard, which is not installed',
             hint='install streamer with its extra `zstd`, or use compress = "gzip"',
         ) from None
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

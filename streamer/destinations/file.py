@@ -31,7 +31,7 @@ from streamer.core.event import StoredEvent
 from streamer.core.outcome import ACCEPTED, Outcome, deferred
 from streamer.core.privacy import Redactor
 from streamer.destinations import compression
-from streamer.destinations.base import Finding
+from streamer.destinations.base import Destination, Finding
 from streamer.destinations.options import FileOptions, Secret
 from streamer.destinations.segments import (
     DirectoryInUse,
@@ -53,11 +53,17 @@ _REASONS = {
 _PACKED: object = object()
 
 
-class FileDestination:
-    """NDJSON segments in a directory of their own."""
+class FileDestination(Destination):
+    """NDJSON segments in a directory of their own.
+
+    What the disk holds beyond `_place` is cut back before anything is written, unless `_trusted`
+    says that there is nothing.
+    """
 
     kind = "file"
     exclusive = True
+    send_seconds_max = 300.0
+    """A disk that has not synced a batch by then hangs."""
 
     def __init__(
         self,
@@ -88,7 +94,8 @@ class FileDestination:
         self._trusted = False
         """False while the disk may hold more than `_place` says."""
         self._committed_sequence = 0
-        """Segments below this one will never be written or cut back again."""
+        """Segments below this one are never written or cut back again, once the mark is committed;
+        `tidy` is not called before."""
         self._packed_below = 0
 
     async def open(self, mark: str | None) -> None:
@@ -111,6 +118,20 @@ class FileDestination:
     def mark(self) -> str | None:
         """Return the place behind the last accepted batch, or where writing will begin."""
         return None if self._place is None else msgspec.json.encode(self._place).decode()
+
+    async def rotate(self) -> None:
+        """Close the segment if it is due, although no event comes that would begin the next.
+
+        Nothing on the disk changes: the mark just says that the next event begins a segment. So a
+        crash before it is committed leaves the segment open, and one after it leaves it closed.
+        """
+        if not self._trusted or self._place is None:
+            return
+        with contextlib.suppress(OSError):
+            self._place = await anyio.to_thread.run_sync(
+                self._rotate_in_thread, self._place, limiter=self._writing
+            )
+            self._committed_sequence = self._place.open_sequence
 
     async def tidy(self) -> None:
         """Pack the segments that are closed; may be cancelled, and may run beside `send`.
@@ -182,7 +203,7 @@ class FileDestination:
     async def _append_where_trusted(self, lines: bytes) -> Place:
         if self._trusted and self._place is not None:
             # Being asked for more means that what was sent before is settled.
-            self._committed_sequence = self._place.sequence
+            self._committed_sequence = self._place.open_sequence
         else:
             await self._recover()
         try:
@@ -216,6 +237,15 @@ class FileDestination:
             place.length >= self._options.segment_bytes_max
             or age_seconds >= self._options.segment_seconds_max
         )
+
+    def _rotate_in_thread(self, place: Place) -> Place:
+        with self._one_thread:
+            if place.segment is None or not self._is_due(place, self._clock.now()):
+                return place
+            with contextlib.suppress(SegmentChanged):
+                self._directory.require(place)
+                return place.closed()
+            return place  # the next batch finds out, and tells
 
     async def _pack(self, segment: Path, method: compression.Method) -> None:
         steps = compression.pack(segment, method)

@@ -10,7 +10,6 @@ Keys, addresses and answers' bodies stay out of outcomes, alarms and errors.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -25,29 +24,24 @@ from streamer.core.cloudevents import (
 )
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
-from streamer.core.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_PER_EVENT
+from streamer.core.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_PER_EVENT, SINGLE_SECONDS_MAX
 from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
-from streamer.destinations.base import Finding
+from streamer.destinations.base import Destination, Finding
 from streamer.destinations.http_answer import judge_accepting_body, judge_status
+from streamer.destinations.http_headers import is_token
 from streamer.destinations.options import HttpOptions, Secret
 from streamer.destinations.transport import Fault, Transport, TransportError
 
 _CERTIFICATE_DAYS_LOW = 14
 _DAY_MS = 86_400_000
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*", re.ASCII)
-_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
-_OUR_HEADERS = {"content-type", "content-length", "transfer-encoding", "connection", "host"}
 
-
-class HttpDestination:
-    """An HTTP endpoint that takes CloudEvents."""
+class HttpDestination(Destination):
+    """An HTTP endpoint that takes CloudEvents. It keeps nothing but open connections."""
 
     kind = "http"
-    exclusive = False
 
     def __init__(
         self,
@@ -64,24 +58,24 @@ class HttpDestination:
         ``key`` is the Standard Webhooks key and ``bearer_token`` the token, as people keep them.
 
         Raises:
-            ConfigurationError: the key, the token, a header or ``ca_file`` cannot be used.
+            ConfigurationError: the key, the token or ``ca_file`` cannot be used.
         """
         self.name = name
+        single = options.mode == "single"
+        self.send_seconds_max = options.timeout_seconds + (SINGLE_SECONDS_MAX if single else 0)
         self._options = options
         self._clock = clock
         self._raise_alarm = raise_alarm
         self._redactor = Redactor(drop=options.privacy.drop, hash=options.privacy.hash)
         self._key = None if key is None else signing_key(key)
         self._headers = _fixed_headers(options, bearer_token)
+        self._hurried = False
         self._transport = Transport(
             connect_seconds_max=options.connect_timeout_seconds,
             total_seconds_max=options.timeout_seconds,
-            connections_max=options.lanes,
+            connections_max=options.sends_max,
             ca_file=options.ca_file,
         )
-
-    async def open(self, mark: str | None) -> None:
-        """Do nothing: connections are made when there is something to send."""
 
     async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         """Offer the events in one request, or in one each in mode ``single``."""
@@ -95,12 +89,9 @@ class HttpDestination:
         outcomes = iter(await send(sendable) if sendable else [])
         return [next(outcomes) if isinstance(line, bytes) else line for line in encoded]
 
-    def mark(self) -> str | None:
-        """Return None: there is no progress to commit."""
-        return None
-
-    async def tidy(self) -> None:
-        """Do nothing: idle connections close by themselves."""
+    def hurry(self) -> None:
+        """Begin no further request in a `send`, once it has made one."""
+        self._hurried = True
 
     async def probe(self) -> list[Finding]:
         """Connect, look at the certificate and at our key; send no request."""
@@ -127,10 +118,12 @@ class HttpDestination:
 
     async def _send_singly(self, sendable: Sequence[tuple[StoredEvent, bytes]]) -> list[Outcome]:
         """Send one after the other, up to the first that is not accepted: order is kept."""
+        until = self._clock.monotonic() + SINGLE_SECONDS_MAX
         outcomes: list[Outcome] = []
         for event, line in sendable:
             outcomes += await self._post([event], line, EVENT_CONTENT_TYPE, whole=False)
-            if outcomes[-1].verdict is not Verdict.ACCEPTED:
+            stopped = self._hurried or self._clock.monotonic() >= until
+            if stopped or outcomes[-1].verdict is not Verdict.ACCEPTED:
                 break
         return outcomes + [NOT_ATTEMPTED] * (len(sendable) - len(outcomes))
 
@@ -140,16 +133,20 @@ class HttpDestination:
         headers = {**self._headers, **self._message_headers(events, body)}
         headers["Content-Type"] = content_type
         try:
-            answer = await self._transport.post(
+            answer = await self._transport.request(
+                "POST",
                 self._options.url,
-                body,
-                headers,
+                headers=headers,
+                body=body,
                 answer_bytes_max=ANSWER_BYTES_MAX + ANSWER_BYTES_PER_EVENT * len(events),
             )
         except TransportError as error:
             return [_outcome_without_answer(error)] * len(events)
         outcome = judge_status(
-            answer.status, retry_after=answer.retry_after, now_ms=self._clock.now(), whole=whole
+            answer.status,
+            retry_after=answer.headers.get("retry-after"),
+            now_ms=self._clock.now(),
+            whole=whole,
         )
         if outcome.verdict is not Verdict.ACCEPTED:
             return [outcome] * len(events)
@@ -187,36 +184,16 @@ def _outcome_without_answer(error: TransportError) -> Outcome:
 
 
 def _fixed_headers(options: HttpOptions, bearer_token: str | None) -> dict[str, str]:
-    for name, value in options.headers.items():
-        problem = _header_problem(name, value, has_token=bearer_token is not None)
-        if problem:
-            raise ConfigurationError(
-                f"the header {name!r} cannot be sent: {problem}",
-                hint="see `headers` of destinations of kind http",
-            )
     if bearer_token is None:
         return dict(options.headers)
     token = bearer_token.strip()
-    if not _TOKEN.fullmatch(token):
+    if not is_token(token):
         # The token itself is not shown, nor what is wrong with it.
         raise ConfigurationError(
             "the bearer token cannot be sent: it is empty or holds blanks or unusual characters",
             hint="look at the file or credential that it is read from",
         )
     return {**options.headers, "Authorization": f"Bearer {token}"}
-
-
-def _header_problem(name: str, value: str, *, has_token: bool) -> str:
-    lowered = name.lower()
-    if not _HEADER_NAME.fullmatch(name):
-        return "its name holds characters that a header's name cannot"
-    if not _HEADER_VALUE.fullmatch(value):
-        return "its value holds a line break or characters outside ASCII"
-    if lowered in _OUR_HEADERS or lowered.startswith("webhook-"):
-        return "the program sets it"
-    if lowered == "authorization" and has_token:
-        return "bearer_token sets it"
-    return ""
 
 
 def build(

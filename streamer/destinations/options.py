@@ -1,18 +1,25 @@
 """The settings of each kind of destination, as the configuration file writes them.
 
-They are checked by `streamer.config`; nothing here opens a file or a socket,
-so that ``streamer check`` and ``--help`` stay light. Every field's description
-is the configuration reference.
+A kind's struct is all that the program knows of it before it is used: its
+settings, what they demand of each other (``RULES``), and where events go in
+words (`place`). They are checked by `streamer.config`; nothing here opens a
+file or a socket, so that ``streamer check`` and ``--help`` stay light. Every
+field's description is the configuration reference.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from streamer.core import limits
+from streamer.core.limits import PATTERNS_MAX
+from streamer.core.rules import Complaint, Rule
+from streamer.destinations.http_headers import check_headers
 
 # What a text must be beyond its type: `streamer.config.formats` has the rule behind each name.
 FILE_PATH = Meta(extra={"format": "path"})
@@ -20,6 +27,23 @@ URL = Meta(extra={"format": "url"})
 EVENT_TYPES = Meta(extra={"format": "event_types"})
 FIELD_PATH = Meta(extra={"format": "field_path"})
 START = Meta(extra={"format": "start"})
+
+
+def _one_place(credential: str | None, file: str | None, env: str | None) -> Complaint | None:
+    given = [place for place in (credential, file, env) if place is not None]
+    if len(given) != 1:
+        return Complaint("", "must have exactly one of `credential`, `file` and `env`")
+    if not given[0]:
+        return Complaint("", "must not be empty")
+    return None
+
+
+def _credential_name(credential: str | None) -> Complaint | None:
+    if credential is None or (
+        re.fullmatch(r"[\w.@:-]*", credential) and credential not in {".", ".."}
+    ):
+        return None
+    return Complaint("credential", "must be a name, as in `LoadCredential=NAME:PATH`, not a path")
 
 
 class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,6 +58,11 @@ class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: Annotated[
         str | None, Meta(description="Name of the environment variable that holds it.")
     ] = None
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(("credential", "file", "env"), _one_place),
+        Rule(("credential",), _credential_name),
+    )
 
 
 class Privacy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +79,22 @@ class Privacy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "an e-mail address is lower-cased and trimmed first."
         ),
     ] = []
+
+
+def _backoff(base: float, most: float) -> Complaint | None:
+    if base <= most:
+        return None
+    return Complaint("backoff_base_seconds", f"must not be above `backoff_max_seconds` ({most:g})")
+
+
+def _few_patterns(include: list[str], exclude: list[str]) -> Complaint | None:
+    if len(include) + len(exclude) <= PATTERNS_MAX:
+        return None
+    return Complaint(
+        "include",
+        f"must not be more than {PATTERNS_MAX} patterns, with those of `exclude`",
+        "Let one pattern stand for many types, such as `email.*`.",
+    )
 
 
 class CommonOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +152,29 @@ class CommonOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         float, Meta(ge=1, le=3600, description="Longest wait between attempts.")
     ] = 300.0
 
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(("backoff_base_seconds", "backoff_max_seconds"), _backoff),
+        Rule(("include", "exclude"), _few_patterns),
+    )
+
+    @property
+    def place(self) -> str:
+        """Where events go, for people; nothing that may be secret."""
+        return "-"
+
+    @property
+    def sends_max(self) -> int:
+        """Batches that can be under way at once: one in each lane, and one of a replay."""
+        return self.lanes + 1
+
+
+def _one_lane(lanes: int) -> Complaint | None:
+    if lanes == 1:
+        return None
+    return Complaint(
+        "lanes", "must be 1 for a file destination", "A file is written by one batch at a time."
+    )
+
 
 class FileOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag="file"):
     """NDJSON segments in a directory: one CloudEvent per line."""
@@ -127,9 +195,21 @@ class FileOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", ta
         Literal["none", "gzip", "zstd"], Meta(description="What closed segments are packed with.")
     ] = "none"
 
+    RULES: ClassVar[tuple[Rule, ...]] = (Rule(("lanes",), _one_lane),)
+
+    @property
+    def place(self) -> str:
+        """The directory."""
+        return self.directory
+
 
 class StdoutOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag="stdout"):
     """One CloudEvent per line on standard output, for trying things out."""
+
+    @property
+    def place(self) -> str:
+        """The stream."""
+        return "standard output"
 
 
 class HttpOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag="http"):
@@ -157,5 +237,13 @@ class HttpOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", ta
         str | None, Meta(description="CA certificates to trust instead of the system's."), FILE_PATH
     ] = None
 
+    RULES: ClassVar[tuple[Rule, ...]] = (Rule(("headers",), check_headers),)
+
+    @property
+    def place(self) -> str:
+        """The server's name; the rest of a URL may hold a secret."""
+        return urlsplit(self.url).hostname or "-"
+
 
 DestinationOptions = FileOptions | StdoutOptions | HttpOptions
+"""The one list of kinds: kind ``x`` is implemented in ``streamer.destinations.x``."""

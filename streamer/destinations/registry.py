@@ -1,8 +1,9 @@
-"""From a destination's settings to the destination: the one list of kinds.
+"""From a destination's settings to the destination.
 
-An implementation is imported only when one of its kind is configured, so that
-commands start quickly, and only who needs an optional library misses it. Its
-module has a function `build` with the arguments of the one here.
+Kind ``x`` is implemented in ``streamer.destinations.x``, which is imported only
+when one of its kind is configured, so that commands start quickly, and only
+who needs an optional library misses it. The module has a function `build` with
+the arguments of the one here.
 """
 
 from __future__ import annotations
@@ -15,13 +16,6 @@ from streamer.clock import Clock
 from streamer.core.alarms import Alarm
 from streamer.destinations.base import Destination
 from streamer.destinations.options import CommonOptions, Secret
-
-MODULES = {
-    "file": "streamer.destinations.file",
-    "http": "streamer.destinations.http",
-    "stdout": "streamer.destinations.stdout",
-}
-"""Where each kind is implemented."""
 
 
 def kind_of(options: CommonOptions) -> str:
@@ -45,6 +39,6 @@ def build(
     Raises:
         ConfigurationError: a setting, a secret or an optional library cannot be used.
     """
-    module = importlib.import_module(MODULES[kind_of(options)])
+    module = importlib.import_module(f"streamer.destinations.{kind_of(options)}")
     destination = module.build(name, options, clock=clock, secret=secret, raise_alarm=raise_alarm)
     return cast(Destination, destination)

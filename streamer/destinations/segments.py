@@ -31,6 +31,7 @@ import msgspec
 from streamer.core.errors import ConfigurationError, StreamerError
 from streamer.core.limits import FREE_BYTES_LOW
 from streamer.destinations.base import Finding
+from streamer.disk import make_directory
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
@@ -56,6 +57,15 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file's name; None as long as nothing has been written after ``sequence``."""
     length: int = 0
     """Bytes of the segment that are good."""
+
+    @property
+    def open_sequence(self) -> int:
+        """Of the segment that will be written next; those below it are closed."""
+        return self.sequence if self.segment is not None else self.sequence + 1
+
+    def closed(self) -> Place:
+        """Return the place at which the next event begins a segment."""
+        return Place(self.sequence)
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -185,7 +195,7 @@ class SegmentDirectory:
     def _take(self) -> None:
         """Make the directory if need be and lock it, anew in case it was exchanged for another."""
         self.release()
-        _make(self.path)
+        make_directory(self.path)
         directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -281,19 +291,6 @@ def _room(path: Path) -> Finding:
         f"{free_bytes / 2**30:.1f} GiB free",
         hint="" if free_bytes >= FREE_BYTES_LOW else "move closed segments away, or add room",
     )
-
-
-def _make(path: Path) -> None:
-    """Make a directory and those above it, for the owner only, and see that they stay."""
-    if path.is_dir():
-        return
-    _make(path.parent)
-    path.mkdir(0o700, exist_ok=True)
-    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
 
 
 def _write_all(file: int, data: bytes, start: int) -> None:

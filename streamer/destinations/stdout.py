@@ -21,15 +21,16 @@ from streamer.core.cloudevents import encode_each
 from streamer.core.event import StoredEvent
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
 from streamer.core.privacy import Redactor
-from streamer.destinations.base import Finding
+from streamer.destinations.base import Destination, Finding
 from streamer.destinations.options import Secret, StdoutOptions
 
 
-class StdoutDestination:
-    """Lines on standard output, or on a stream that is given in its place."""
+class StdoutDestination(Destination):
+    """Whole lines on standard output, never one inside another."""
 
     kind = "stdout"
-    exclusive = False
+    send_seconds_max = 300.0
+    """A reader that stands still for longer is taken for one that will not go on."""
 
     def __init__(
         self, name: str, options: StdoutOptions, *, stream: BinaryIO | None = None
@@ -43,9 +44,6 @@ class StdoutDestination:
         # behind at work, which asyncio's own way of cancelling does.
         self._one_thread = threading.Lock()
 
-    async def open(self, mark: str | None) -> None:
-        """Do nothing: what was written cannot be taken back."""
-
     async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         """Write the events' lines; all that can be written are, or none counts as written.
 
@@ -56,13 +54,6 @@ class StdoutDestination:
         lines = b"".join(line + b"\n" for line in encoded if isinstance(line, bytes))
         outcome = await anyio.to_thread.run_sync(self._write, lines, limiter=self._writing)
         return [outcome if isinstance(line, bytes) else line for line in encoded]
-
-    def mark(self) -> str | None:
-        """Return None: there is no progress to commit."""
-        return None
-
-    async def tidy(self) -> None:
-        """Do nothing: nothing falls due."""
 
     async def probe(self) -> list[Finding]:
         """Look whether the stream is open."""

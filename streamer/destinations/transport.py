@@ -1,10 +1,11 @@
-"""One POST over HTTP: the only module that knows the HTTP client.
+"""One call over HTTP: the only module that knows the HTTP client.
 
-`post` returns an `Answer`, whatever its status, or raises a `TransportError`
-of one of a few kinds. Redirects are not followed, cookies not kept, proxies
-not taken from the environment, and of an answer no more is read than was asked
-for: what answers is not trusted. A POST is never repeated here; whether an
-event is sent again is for the drain to say.
+`request` returns an `Answer`, whatever its status, or raises a
+`TransportError` of one of a few kinds. Redirects are not followed, cookies not
+kept, proxies not taken from the environment, and of an answer no more is read
+than was asked for: what answers is not trusted. A POST is never repeated here;
+whether an event is sent again is for the drain to say. A GET or PUT that meets
+a connection which is just being closed is made once more.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Answer(msgspec.Struct, frozen=True):
     """What came back."""
 
     status: int
-    retry_after: str | None
+    headers: Mapping[str, str]
+    """By name in lower case; of a name that comes twice, the first."""
     body: bytes
     """Cut off at as many bytes as were asked for."""
 
@@ -71,7 +73,7 @@ class Reached(msgspec.Struct, frozen=True):
 
 
 class Transport:
-    """Connections to one server, kept open between requests."""
+    """Connections, kept open between requests; each call ends within the limits or raises."""
 
     def __init__(
         self,
@@ -81,12 +83,13 @@ class Transport:
         connections_max: int,
         ca_file: str | None = None,
     ) -> None:
-        """Make ready to connect.
+        """Set the limits; nothing is connected yet.
 
         Args:
             connect_seconds_max: for the name, the connection and TLS together.
             total_seconds_max: from the beginning to the last byte of the answer.
-            connections_max: open at once.
+            connections_max: open at once. A call that finds none free waits, and the wait counts as
+                connecting: let it be as many as there can be calls.
             ca_file: PEM file of the authorities to trust instead of the system's.
 
         Raises:
@@ -98,10 +101,16 @@ class Transport:
         self._tls = _tls_context(ca_file)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, answer_bytes_max: int
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        answer_bytes_max: int,
+        body: bytes | None = None,
     ) -> Answer:
-        """Send ``body`` once and return the answer, of its body at most ``answer_bytes_max``.
+        """Make one call and return the answer, of its body at most ``answer_bytes_max``.
 
         Raises:
             TransportError: there is no answer that can be relied upon.
@@ -109,23 +118,24 @@ class Transport:
         if self._session is None:
             self._session = self._open_session()
         try:
-            async with self._session.post(
-                # As a file, because the client warns of megabytes that are given as bytes.
+            async with self._session.request(
+                method,
                 url,
-                data=io.BytesIO(body),
+                # As a file, because the client warns of megabytes that are given as bytes.
+                data=None if body is None else io.BytesIO(body),
                 headers=headers,
                 allow_redirects=False,
             ) as response:
                 return Answer(
                     response.status,
-                    response.headers.get("Retry-After"),
+                    {name.lower(): value for name, value in reversed([*response.headers.items()])},
                     await _read(response.content, answer_bytes_max),
                 )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             _raise_mapped(error)
 
     async def reach(self, url: str) -> Reached:
-        """Connect as `post` would, send nothing, and say what was met.
+        """Connect as `request` would, send nothing, and say what was met.
 
         Raises:
             TransportError: there is no connection to be had.
@@ -148,7 +158,7 @@ class Transport:
             writer.transport.abort()
 
     async def aclose(self) -> None:
-        """Close the connections; `post` would open new ones."""
+        """Close the connections; `request` would open new ones."""
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()

@@ -52,8 +52,6 @@ class DrainPolicy(msgspec.Struct, frozen=True):
     linger_ms: int = 0
     rate_per_second: float = 0
     lanes: int = 1
-    send_seconds_max: float = 330.0
-    """The longest that one `send` can take; a drain that takes longer is not alive."""
 
 
 class Shared:

@@ -10,7 +10,7 @@ It must not know what a batch or an outcome is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import anyio
@@ -22,6 +22,7 @@ from streamer.core.limits import (
     FLOOR_CHECK_SECONDS,
     OPEN_RETRY_SECONDS,
     REFUSED_RETRY_SECONDS,
+    SEND_MARGIN_SECONDS,
     TIDY_SECONDS,
     TRACK_TICK_SECONDS,
 )
@@ -48,13 +49,15 @@ class DestinationDrain:
         self._replay: Replay | None = None
         self._waker = shared.join()
         self._busy_until = float("inf")
+        self._turn_until = float("inf")
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
 
     @property
     def alive_until(self) -> float:
         """Monotonic time by which every track will have ticked again, if all are alive."""
-        return min((track.alive_until for track in self._tracks), default=self._busy_until)
+        tracks = min((track.alive_until for track in self._tracks), default=self._busy_until)
+        return min(tracks, self._turn_until)
 
     async def run(self) -> None:
         """Drain until `stop`, or until the destination is forgotten; raises what a track raises."""
@@ -78,6 +81,7 @@ class DestinationDrain:
         Returns when `run` is through.
         """
         self.shared.stopping = True
+        self.shared.destination.hurry()
         self.wake()
         async with anyio.create_task_group() as race:
             race.start_soon(self._give_up_after, seconds)
@@ -131,11 +135,11 @@ class DestinationDrain:
     async def _open(self) -> bool:
         """Open the destination; one that cannot be opened holds nothing else up."""
         while not self.shared.stopping:
-            self._stay_alive(self.shared.policy.send_seconds_max)
+            self._stay_alive(self._send_seconds_max)
             try:
                 async with self.shared.turn():
                     stored = await self.shared.open()
-                await self._save_mark(stored)
+                await self._save_mark(stored, tick=self._stay_alive)
             except (StreamerError, OSError) as error:
                 self.shared.board.note(alarms.HELD, self.name, f"it cannot be opened: {error}")
             else:
@@ -144,15 +148,15 @@ class DestinationDrain:
             await self.shared.wait(self._waker, OPEN_RETRY_SECONDS)
         return False
 
-    async def _save_mark(self, stored: str | None) -> None:
-        """Write down where the destination begins, before its first batch is sent.
+    async def _save_mark(self, stored: str | None, tick: Callable[[float], None]) -> None:
+        """Write down where the destination goes on, before its next batch is sent.
 
         Otherwise a crash in that batch would leave something that no mark covers.
         """
         mark = self.shared.destination.mark()
         if mark is not None and mark != stored:
             await self.shared.write(
-                lambda db: destinations.save_mark(db, self.name, mark), tick=self._stay_alive
+                lambda db: destinations.save_mark(db, self.name, mark), tick=tick
             )
 
     async def _drain_tracks(self) -> None:
@@ -237,13 +241,36 @@ class DestinationDrain:
             await self.shared.clock.sleep(FLOOR_CHECK_SECONDS)
 
     async def _tidy(self) -> None:
-        """Let the destination rotate and pack; beside the sending, since it may take long."""
+        """Let the destination rotate, and pack beside the sending, since that may take long."""
         while True:
             try:
+                await self._rotate()
                 await self.shared.destination.tidy()
             except (StreamerError, OSError) as error:
                 _log.warning("drain.tidy", destination=self.name, reason=type(error).__name__)
             await self.shared.clock.sleep(TIDY_SECONDS)
+
+    async def _rotate(self) -> None:
+        """Close what is due by time while nothing is under way, and commit the mark of it."""
+        shared = self.shared
+        if not shared.destination.exclusive or shared.blocked:
+            return
+        try:
+            async with shared.turn():
+                self._stay_alive_in_turn(self._send_seconds_max)
+                await shared.destination.rotate()
+                known = await shared.read(lambda db: destinations.load(db, self.name))
+                await self._save_mark(known.mark, tick=self._stay_alive_in_turn)
+        finally:
+            self._turn_until = float("inf")
+
+    @property
+    def _send_seconds_max(self) -> float:
+        return self.shared.destination.send_seconds_max + SEND_MARGIN_SECONDS
+
+    def _stay_alive_in_turn(self, seconds: float) -> None:
+        """Answer for the tracks that wait for the turn."""
+        self._turn_until = self.shared.clock.monotonic() + seconds
 
     def _stay_alive(self, seconds: float) -> None:
         """Tell the watchdog by when a track will be running, while there is none."""

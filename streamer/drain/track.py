@@ -22,6 +22,7 @@ from streamer.core.event import StoredEvent
 from streamer.core.limits import (
     SAVE_SKIPPED_POSITIONS,
     SAVE_SKIPPED_SECONDS,
+    SEND_MARGIN_SECONDS,
     TRACK_TICK_SECONDS,
     TRIED_EVENTS_MAX,
     WINDOW_BATCHES,
@@ -184,7 +185,7 @@ class TrackLoop:
         await self._wait_out(shared.pace.wait_seconds(len(batch), shared.clock.monotonic()))
         self._tick(math.inf)  # whoever has the turn answers for those who wait for it
         async with shared.turn():
-            self._tick(shared.policy.send_seconds_max)
+            self._tick(shared.destination.send_seconds_max + SEND_MARGIN_SECONDS)
             if self._is_called_off:
                 return True
             shared.moment += 1
@@ -342,7 +343,7 @@ class TrackLoop:
             buried=conclusion.buried,
             attempt=attempt,
             duration_ms=duration_ms,
-            receipt=" ".join(conclusion.receipts) or None,
+            receipts=conclusion.receipts,
             mark=self._shared.destination.mark(),
             fold_into=self._ledger_id if starts_at_head and not self._progress.ahead else 0,
         )

@@ -18,6 +18,7 @@ import structlog
 from streamer.clock import Clock
 from streamer.core import alarms, customerio
 from streamer.core.errors import StoreError
+from streamer.core.event import has_usable_time
 from streamer.core.limits import BODY_BYTES_HARD_MAX, LINGER_SECONDS
 from streamer.core.signature import Running
 from streamer.ingest import answers
@@ -208,7 +209,7 @@ class Front:
 
     def _look_at_time(self, source: Source, decoded: customerio.Decoded, received_at: int) -> None:
         """Count events whose own time will be replaced by that of their receipt."""
-        if decoded.occurred_at is None or decoded.occurred_at * 1000 > received_at:
+        if not has_usable_time(decoded.occurred_at, received_at):
             self._board.note(
                 alarms.LATE_TIMESTAMP, source.name, "such events carry the time of their receipt"
             )

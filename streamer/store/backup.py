@@ -20,6 +20,7 @@ import msgspec
 
 from streamer.core.errors import StoreError
 from streamer.core.limits import POSITION_LEAP
+from streamer.disk import sync_directory, sync_file
 from streamer.store import check, copies, facts, lockfile, migrate, outbox, sqlite
 from streamer.store.sqlite import Connection
 
@@ -97,7 +98,7 @@ def restore(copy: Path, path: Path, *, now: int) -> Restored:
         last_position = _make_ready(fresh, copy, now=now)
         replaced = _set_aside(path, now=now)
         fresh.replace(path)
-        copies.sync(path.parent)
+        sync_directory(path.parent)
     return Restored(replaced, last_position)
 
 
@@ -127,7 +128,7 @@ def _make_ready(fresh: Path, copy: Path, *, now: int) -> int:
         raise sqlite.map_error(error) from error
     finally:
         db.close()
-    copies.sync(fresh)
+    sync_file(fresh)
     return last_position
 
 
@@ -164,7 +165,7 @@ def _set_aside(path: Path, *, now: int) -> Path | None:
         log.rename(aside.with_name(aside.name + "-wal"))
     path.with_name(path.name + "-shm").unlink(missing_ok=True)
     os.link(path, aside)
-    copies.sync(path.parent)
+    sync_directory(path.parent)
     return aside
 
 

@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from streamer.core.errors import StoreError
+from streamer.disk import make_directory, sync_directory, sync_file
 from streamer.store import sqlite
 from streamer.store.sqlite import Connection
 
@@ -33,9 +34,9 @@ def write_copy(db: Connection, target: Path) -> None:
         partial.unlink(missing_ok=True)
         os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         db.execute("VACUUM INTO ?", (str(partial),))
-        sync(partial)
+        sync_file(partial)
         partial.rename(target)
-        sync(target.parent)
+        sync_directory(target.parent)
     except sqlite.Error as error:
         partial.unlink(missing_ok=True)
         raise sqlite.map_error(error) from error
@@ -47,19 +48,10 @@ def write_copy(db: Connection, target: Path) -> None:
         ) from error
 
 
-def sync(path: Path) -> None:
-    """Wait until a file, or a directory's entries, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def before_migration(database: Path, version: int, *, now: int) -> Path:
     """Name the copy that is made before a schema is changed, and make its directory."""
     directory = database.parent / DIRECTORY
-    directory.mkdir(mode=0o700, exist_ok=True)
+    make_directory(directory)
     return directory / f"streamer-schema{version}-{now}.db"
 
 

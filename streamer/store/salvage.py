@@ -21,7 +21,8 @@ import msgspec
 from streamer.core import customerio
 from streamer.core.errors import StoreError
 from streamer.core.limits import SALVAGE_TRIED_ROWS_MAX
-from streamer.store import backup, copies, cursors, facts, migrate, quarantine, sqlite
+from streamer.disk import sync_file
+from streamer.store import backup, cursors, facts, migrate, quarantine, sqlite
 from streamer.store.arrival import UnreadableCall
 from streamer.store.sqlite import Connection
 
@@ -77,7 +78,7 @@ def salvage(path: Path, target: Path, *, now: int) -> Salvaged:
             raise sqlite.map_error(error) from error
         finally:
             new.close()
-        copies.sync(target)
+        sync_file(target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise

@@ -12,11 +12,13 @@ put it, and adds nothing: no batch is counted or told of twice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from streamer.core.drain import Burial
 from streamer.core.event import StoredEvent
-from streamer.core.settlement import Progress
+from streamer.core.settlement import Progress, join_receipts
 from streamer.store import cursors, dead_letters, destinations, ledger, replays
 from streamer.store.cursors import Cursor, CursorState
 from streamer.store.sqlite import Connection
@@ -35,7 +37,8 @@ class Settlement(msgspec.Struct, frozen=True):
     buried: tuple[Burial, ...] = ()
     attempt: int = 1
     duration_ms: int = 0
-    receipt: str | None = None
+    receipts: Mapping[int, str] = {}
+    """What the destination gave in return for accepted events, by position."""
     mark: str | None = None
     fold_into: int = 0
     """The ledger row that ends where the first run begins, or 0."""
@@ -96,7 +99,11 @@ def _write_ledger(db: Connection, settlement: Settlement) -> int:
             first_settled_at=settlement.now,
             settled_at=settlement.now,
             duration_ms=settlement.duration_ms,
-            receipt=settlement.receipt,
+            receipt=join_receipts(
+                settlement.receipts[event.position]
+                for event in run
+                if event.position in settlement.receipts
+            ),
         )
         first = run is settlement.accepted_runs[0]
         ledger_id = ledger.add(db, entry, fold_into=ledger_id if first else 0)

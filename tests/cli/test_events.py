@@ -30,7 +30,9 @@ def filled(desk: Desk) -> Desk:
     """Four events; the archive took the first two, the hook is to be sent them all."""
     with desk.database() as db:
         append(db, *(event(number, received_at=NOW + number * 1000) for number in range(1, 5)))
-        accept(db, only_cursor(db, "archive"), read_all(db)[:2], receipt="r-1", now=NOW + 9000)
+        accept(
+            db, only_cursor(db, "archive"), read_all(db)[:2], receipts={1: "r-1"}, now=NOW + 9000
+        )
     return desk
 
 

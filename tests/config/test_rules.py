@@ -26,6 +26,7 @@ SOURCE = '[sources.customerio]\nkind = "customerio"\nsigning_keys = [{ env = "KE
         (HOOK + f"include = {['email.*'] * 150}\nexclude = {['email.*'] * 51}",
          "destinations.hook.include", "more than 200"),
         (HOOK + 'headers = { Authorization = "x" }', "destinations.hook.headers", "by streamer"),
+        (HOOK + 'headers = { webhook-extra = "x" }', "destinations.hook.headers", "by streamer"),
         (HOOK + 'headers = { "a b" = "x" }', "destinations.hook.headers", "a header's name"),
         (HOOK + 'headers = { X-A = "x\\r\\nX-B: y" }', "destinations.hook.headers", "`X-A`"),
         ('[destinations.a]\nkind = "file"\ndirectory = "a"\nlanes = 2',

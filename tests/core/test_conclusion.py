@@ -8,11 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from streamer.core.drain import Phase
 from streamer.core.event import StoredEvent
 from streamer.core.limits import PROBED_EVENTS_MIN, REFUSALS_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
-from streamer.core.retry import RetryPolicy
 from tests.core.simulation import (
     DAY,
     HOUR,
@@ -362,25 +360,3 @@ def test_a_dead_letter_that_is_rejected_again_returns_at_once() -> None:
     simulation = Simulation(3, rejects, bury_at_once=True).run()
     assert sorted(simulation.buried) == [1, 2, 3]
     assert simulation.now == 0
-
-
-def test_receipts_are_kept_once_each_in_order() -> None:
-    from streamer.core.conclusion import conclude
-    from streamer.core.drain import Track
-    from streamer.core.outcome import Verdict
-    from streamer.core.settlement import Window
-    from tests.core.simulation import event
-
-    batch = [event(1), event(2), event(3)]
-    outcomes = [Outcome(Verdict.ACCEPTED, receipt=name) for name in ("b", "a", "b")]
-    conclusion = conclude(
-        Track(phase=Phase.SENDING),
-        Window(tuple(batch), 3),
-        batch,
-        outcomes,
-        policy=RetryPolicy(),
-        now=0,
-        jitter=0.0,
-    )
-    assert conclusion.receipts == ("b", "a")
-    assert conclusion.settled == {1, 2, 3}

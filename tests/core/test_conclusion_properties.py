@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.core.event import StoredEvent
-from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
+from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected, unfit
 from streamer.core.retry import RetryPolicy
 from tests.core.simulation import (
     DAY,
@@ -16,12 +16,11 @@ from tests.core.simulation import (
     Simulation,
     accepts,
     by_event,
-    rejects,
     whole,
     whole_deferred,
 )
 
-VERDICT = st.sampled_from(["a", "a", "a", "d", "r", "w", "h", "t"])
+VERDICT = st.sampled_from(["a", "a", "a", "d", "r", "w", "h", "t", "u"])
 
 
 @st.composite
@@ -38,6 +37,7 @@ def out_of_its_mind(script: list[list[str]]) -> Destination:
         "r": rejected("invalid"),
         "w": rejected("http_400", whole=True),
         "h": held("http_401"),
+        "u": unfit("unmappable"),
     }
 
     def send(simulation: Simulation, batch: Sequence[StoredEvent]) -> list[Outcome]:
@@ -45,8 +45,6 @@ def out_of_its_mind(script: list[list[str]]) -> Destination:
         if number >= len(script):
             return accepts(simulation, batch)
         letters = script[number]
-        if letters[0] == "w":
-            return rejects(simulation, batch)
         return [said[letters[at % len(letters)]] for at in range(len(batch))]
 
     return send

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.core.settlement import Progress, Window, runs, settle
+from streamer.core.limits import RECEIPTS_CHARACTERS_MAX
+from streamer.core.settlement import Progress, Window, join_receipts, runs, settle
 from tests.core.simulation import event
 
 
@@ -103,3 +104,29 @@ def test_runs_hold_each_settled_event_once_and_no_other(
     for run in found:
         inside = {at for at in events | ahead if run[0] <= at <= run[-1]}
         assert inside == set(run)
+
+
+@pytest.mark.parametrize(
+    ("receipts", "text"), [([], None), (["b"], "b"), (["b", "a", "b"], "b a")], ids=str
+)
+def test_the_receipts_of_a_run_are_written_once_each_in_order(
+    receipts: list[str], text: str | None
+) -> None:
+    assert join_receipts(receipts) == text
+
+
+def test_of_many_receipts_the_first_are_written_and_the_rest_counted() -> None:
+    text = join_receipts(f"1565379005402:8391:{number:04}" for number in range(400))
+    assert text is not None
+    *first, rest = text.split(" … ") if " … " in text else text.split(" …", 1)
+    assert len(text) <= RECEIPTS_CHARACTERS_MAX + 20
+    assert first[0].split() == [f"1565379005402:8391:{number:04}" for number in range(83)]
+    assert rest.strip() == "and 317 more"
+
+
+def test_a_receipt_that_is_too_long_by_itself_is_cut() -> None:
+    text = join_receipts(["x" * 100_000, "y"])
+    assert text is not None
+    assert len(text) <= RECEIPTS_CHARACTERS_MAX + 20
+    assert text.startswith("xxx")
+    assert text.endswith("… and 1 more")

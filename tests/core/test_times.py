@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.core.times import parse_time, rfc3339
+from streamer.core.times import parse_time, rfc3339, rfc3339_seconds
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,8 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
 @given(st.integers(0, 253_402_300_799_999))
 def test_what_is_written_is_read_back(milliseconds: int) -> None:
     assert parse_time(rfc3339(milliseconds)) == milliseconds
+
+
+def test_a_moment_in_whole_seconds_is_written_without_a_fraction() -> None:
+    assert rfc3339_seconds(0) == "1970-01-01T00:00:00Z"
+    assert rfc3339_seconds(1_795_421_730) == "2026-11-23T08:15:30Z"

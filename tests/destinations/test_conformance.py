@@ -15,7 +15,7 @@ import anyio
 import anyio.from_thread
 import pytest
 
-from streamer.core.outcome import Outcome, Verdict
+from streamer.core.outcome import ACCEPTED, NOT_ATTEMPTED, Outcome, Verdict
 from streamer.destinations.base import Destination
 from streamer.destinations.file import FileDestination
 from streamer.destinations.http import HttpDestination
@@ -282,17 +282,43 @@ async def test_a_send_that_is_cancelled_leaves_nothing_that_spoils_the_next(
         assert set(arrived) == set(ids_of(1, 2, 3))
 
 
-async def test_closing_may_be_repeated_and_tidying_is_allowed_at_any_time(place: Place) -> None:
+async def test_closing_may_be_repeated_and_looking_after_is_allowed_at_any_time(
+    place: Place,
+) -> None:
     destination = place.destination()
     await destination.aclose()
-    await destination.tidy()
+    await look_after(destination)
     await destination.open(None)
-    await destination.tidy()
+    await look_after(destination)
     await destination.send(stored_events(1))
-    await destination.tidy()
+    await look_after(destination)
     await destination.aclose()
     await destination.aclose()
     assert ids(place) == ids_of(1)
+
+
+async def look_after(destination: Destination) -> None:
+    await destination.rotate()
+    await destination.tidy()
+
+
+async def test_whoever_is_asked_to_hurry_still_sends_and_leaves_only_the_end_untried(
+    place: Place,
+) -> None:
+    left = stored_events(1, 2, 3)
+    async with opened(place) as destination:
+        destination.hurry()
+        while left:
+            outcomes = await destination.send(left)
+            taken = outcomes.count(ACCEPTED)
+            assert taken > 0
+            assert outcomes == [ACCEPTED] * taken + [NOT_ATTEMPTED] * (len(left) - taken)
+            left = left[taken:]
+    assert ids(place) == ids_of(1, 2, 3)
+
+
+async def test_the_longest_send_is_stated(place: Place) -> None:
+    assert 0 < place.destination().send_seconds_max <= 600
 
 
 async def test_the_self_test_finds_nothing_wrong_and_sends_no_event(place: Place) -> None:

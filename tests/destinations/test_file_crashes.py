@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,13 @@ class Service:
 
     async def run(self, failing: FailingOs) -> None:
         """Deliver what is pending, with a settlement after each batch that a crash may prevent."""
-        destination = make(self.path, clock=self.clock, segment_bytes_max=1000, compress="gzip")
+        destination = make(
+            self.path,
+            clock=self.clock,
+            segment_bytes_max=1500,
+            segment_seconds_max=3,
+            compress="gzip",
+        )
         try:
             await destination.open(self.mark)
             await self.settle(self.cursor, destination, failing)
@@ -41,7 +48,10 @@ class Service:
                 if outcomes[0].verdict is Verdict.ACCEPTED:
                     await self.settle(self.cursor + len(batch), destination, failing)
                 self.clock.now_ms += 1000
-                await destination.tidy()
+                await self.look_after(destination, failing)
+            self.clock.now_ms += 3000
+            for _ in range(2):  # what fails once is tried again
+                await self.look_after(destination, failing)
         finally:
             await destination.aclose()
 
@@ -51,6 +61,13 @@ class Service:
             failing.step("commit", lambda: self.commit(cursor, destination.mark()))
         except OSError:
             await destination.open(self.mark)
+
+    async def look_after(self, destination: FileDestination, failing: FailingOs) -> None:
+        """Rotate, and pack once that is committed."""
+        await destination.rotate()
+        with contextlib.suppress(OSError):
+            failing.step("commit", lambda: self.commit(self.cursor, destination.mark()))
+            await destination.tidy()
 
     def commit(self, cursor: int, mark: str | None) -> None:
         self.cursor, self.mark = cursor, mark
@@ -69,6 +86,16 @@ def steps(path: Path, mode: str) -> Iterator[tuple[int, Service]]:
     for at in range(1, 1000):
         yield at, Service(path / f"{mode}{at}")
     pytest.fail("the run never came to an end")
+
+
+async def test_an_undisturbed_run_rotates_by_size_and_by_time_and_leaves_nothing_open(
+    tmp_path: Path,
+) -> None:
+    service = Service(tmp_path)
+    await service.run(never())
+    service.assert_every_event_is_there_once()
+    assert len(files(tmp_path)) > 2
+    assert {file.suffix for file in files(tmp_path)} == {".gz"}
 
 
 @pytest.mark.parametrize("mode", ["before", "half", "after"])

@@ -212,21 +212,6 @@ def test_a_token_that_no_header_can_carry_is_refused_without_being_shown(token: 
     assert token == "" or token not in f"{refusal.value} {refusal.value.hint}"
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Content-Type": "text/plain"},
-        {"webhook-id": "1"},
-        {"bad name": "1"},
-        {"X-Break": "a\r\nX-Injected: b"},
-        {"authorization": "Bearer other"},
-    ],
-)
-def test_headers_that_cannot_be_sent_are_refused(headers: dict[str, str]) -> None:
-    with pytest.raises(ConfigurationError):
-        make(bearer_token="token", headers=headers)
-
-
 @pytest.mark.parametrize("content", [None, b"no certificates in here"])
 def test_a_file_of_authorities_that_cannot_be_used_is_refused(
     tmp_path: Path, content: bytes | None

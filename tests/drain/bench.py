@@ -23,7 +23,7 @@ from streamer.core.errors import StoreError
 from streamer.core.event import Event, StoredEvent
 from streamer.core.outcome import ACCEPTED, Outcome
 from streamer.core.selection import Selection
-from streamer.destinations.base import Finding
+from streamer.destinations.base import Destination, Finding
 from streamer.drain.feed import LiveFeed
 from streamer.drain.shared import DrainPolicy, Shared
 from streamer.drain.track import TrackLoop
@@ -105,10 +105,11 @@ class WatchedBoard(Board):
         self.noted.append((alarm.code, message))
 
 
-class ScriptedDestination:
+class ScriptedDestination(Destination):
     """Answers as it is told, and writes down what happened to it."""
 
     kind = "http"
+    send_seconds_max = 300.0
 
     def __init__(self, *, exclusive: bool = False) -> None:
         self.name = NAME
@@ -123,8 +124,13 @@ class ScriptedDestination:
         """What an exclusive destination has written; its mark is their number."""
         self.opened: list[str | None] = []
         self.closed = 0
+        self.hurried = asyncio.Event()
+        self.rotated = 0
+        self.before_rotate: Callable[[], Awaitable[None]] | None = None
         self.tidied = 0
         self.before_tidy: Callable[[], Awaitable[None]] | None = None
+        self.marked: str | None = None
+        """What its mark is, whatever it has written."""
         self.under_way = 0
         self.under_way_max = 0
 
@@ -151,7 +157,16 @@ class ScriptedDestination:
         return outcomes
 
     def mark(self) -> str | None:
-        return str(len(self.lines)) if self.exclusive else None
+        return self.marked or (str(len(self.lines)) if self.exclusive else None)
+
+    def hurry(self) -> None:
+        self.hurried.set()
+
+    async def rotate(self) -> None:
+        assert not self.under_way, "it is not exclusive"
+        self.rotated += 1
+        if self.before_rotate is not None:
+            await self.before_rotate()
 
     async def tidy(self) -> None:
         self.tidied += 1

@@ -16,7 +16,7 @@ from streamer.core.limits import (
     REFUSED_RETRY_SECONDS,
     SETTLE_RETRY_SECONDS_MAX,
 )
-from streamer.core.outcome import Outcome, Verdict, deferred
+from streamer.core.outcome import deferred
 from streamer.core.selection import Selection
 from streamer.drain import shared as shared_module
 from streamer.drain import supervisor
@@ -279,10 +279,7 @@ async def test_a_full_disk_is_waited_out_with_backoff_and_counted(
     on_bench.append(4)
     (pages,) = on_bench.db.execute("PRAGMA page_count").fetchone()
     await on_bench.writer.maintain(lambda db: db.execute(f"PRAGMA max_page_count = {pages}"))
-    receipt = "x" * 100_000
-    on_bench.destination.answer = lambda batch: [
-        Outcome(Verdict.ACCEPTED, receipt=receipt) for _ in batch
-    ]
+    on_bench.destination.marked = "x" * 100_000
     shared = on_bench.shared()
     on_bench.start(on_bench.track(shared).run())
     await on_bench.advance(600)

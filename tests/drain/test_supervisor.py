@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from streamer.core.alarms import HELD
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
-from streamer.core.limits import OPEN_RETRY_SECONDS, TIDY_SECONDS
+from streamer.core.limits import OPEN_RETRY_SECONDS, SEND_MARGIN_SECONDS, TIDY_SECONDS
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
 from streamer.store import cursors, destinations
 from streamer.store.destinations import Known
@@ -221,7 +221,7 @@ async def test_a_drain_that_hangs_in_its_destination_is_seen_to_be_dead(on_bench
     on_bench.destination.before_answer = hang
     drain = new_drain(on_bench)
     on_bench.start(drain.run())
-    await on_bench.advance(POLICY.send_seconds_max - 1)
+    await on_bench.advance(on_bench.destination.send_seconds_max + SEND_MARGIN_SECONDS - 1)
     assert drain.alive_until > on_bench.clock.monotonic()
     await on_bench.advance(2)
     assert drain.alive_until < on_bench.clock.monotonic()

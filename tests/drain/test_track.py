@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from streamer.core.alarms import HELD
 from streamer.core.event import StoredEvent
 from streamer.core.limits import SCAN_EVENTS_MAX
-from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
+from streamer.core.outcome import ACCEPTED, Outcome, Verdict, deferred, held, rejected
 from streamer.core.selection import Selection
 from streamer.store import cursors, ledger
 from tests.drain.bench import NAME, POLICY, Bench
@@ -260,3 +260,21 @@ async def test_a_long_stretch_of_filtered_events_is_read_without_waiting(on_benc
     await on_bench.settle_down()
     assert on_bench.clock.monotonic() == 0
     assert on_bench.destination.sent == [(SCAN_EVENTS_MAX + 6,)]
+
+
+async def test_each_run_of_a_batch_that_was_taken_apart_keeps_its_own_receipts(
+    on_bench: Bench,
+) -> None:
+    """Every second of four hundred is deferred: two hundred rows, and each with one receipt."""
+    on_bench.append(400, one_commit=True)
+    on_bench.destination.answer = lambda batch: [
+        deferred("busy")
+        if at.position % 2
+        else Outcome(Verdict.ACCEPTED, receipt=f"1565379005402:8391:{at.position:04}")
+        for at in batch
+    ]
+    policy = replace(POLICY, batch_events_max=400)
+    on_bench.start(on_bench.track(on_bench.shared(policy)).run())
+    await on_bench.settle_down()
+    rows = on_bench.db.execute("SELECT first_position, last_position, receipt FROM ledger")
+    assert rows.fetchall() == [(at, at, f"1565379005402:8391:{at:04}") for at in range(2, 401, 2)]

@@ -11,7 +11,7 @@ from streamer.core.alarms import HELD, OUTAGE
 from streamer.core.drain import Phase
 from streamer.core.event import StoredEvent
 from streamer.core.limits import SETTLE_RETRY_SECONDS_MAX
-from streamer.core.outcome import ACCEPTED, Outcome, Verdict, deferred, held, rejected
+from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
 from tests.drain.bench import POLICY, Bench
 
 pytestmark = pytest.mark.anyio
@@ -214,10 +214,7 @@ async def test_a_settlement_is_written_however_long_the_database_refuses(on_benc
     on_bench.append(8)
     (pages,) = on_bench.db.execute("PRAGMA page_count").fetchone()
     await on_bench.writer.maintain(lambda db: db.execute(f"PRAGMA max_page_count = {pages}"))
-    receipt = "x" * 100_000
-    on_bench.destination.answer = lambda batch: [
-        Outcome(Verdict.ACCEPTED, receipt=receipt) for _ in batch
-    ]
+    on_bench.destination.marked = "x" * 100_000
     track = on_bench.track(on_bench.shared())
     on_bench.start(track.run())
     await on_bench.advance(30)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from streamer.core.conclusion import Conclusion
 from streamer.core.drain import Phase
 from streamer.core.event import Event
-from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
+from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected, unfit
 from streamer.store import cursors, dead_letters, destinations, outbox, prune, replays, sqlite
 from streamer.store.arrival import Arrival, Kept, UnreadableCall
 from streamer.store.cursors import Cursor
@@ -32,6 +32,7 @@ SAID: dict[str, Outcome] = {
     "defer": deferred("busy"),
     "reject": rejected("invalid"),
     "whole": rejected("http_400", whole=True),
+    "unfit": unfit("unmappable"),
     "hold": held("http_401"),
 }
 WANTED = {

@@ -209,7 +209,8 @@ def fill_every_table(db: Connection) -> None:
     archive, lake = only_cursor(db, "archive"), only_cursor(db, "lake")
     settlement = Settlement(
         archive, Progress(8, frozenset({10})), CursorState(), NOW, (tuple(stored[:7]),),
-        buried=(burial(stored[7]),), duration_ms=12, receipt="receipt-1", mark='{"sequence":1}',
+        buried=(burial(stored[7]),), duration_ms=12,
+        receipts={1: "receipt-1"}, mark='{"sequence":1}',
     )  # fmt: skip
     assert settling.settle(db, settlement)
     waiting = CursorState("waiting", 3, NOW - 60_000, NOW + 60_000, "http_503: try later")

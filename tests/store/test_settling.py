@@ -52,7 +52,7 @@ def test_everything_that_one_attempt_means_is_written_together(hook: Connection)
     settlement = Settlement(
         only_cursor(hook, "hook"), Progress(2, frozenset({4, 5})), CursorState(), NOW,
         (tuple(stored[:2]), tuple(stored[4:])), (burial(stored[3]),), attempt=2, duration_ms=7,
-        receipt="receipt", mark="mark",
+        receipts={1: "receipt", 2: "receipt", 5: "other"}, mark="mark",
     )  # fmt: skip
     assert settling.settle(hook, settlement) == 2
     assert only_cursor(hook, "hook").progress == settlement.progress
@@ -82,7 +82,7 @@ def test_a_settlement_that_was_durable_though_its_commit_was_called_failed_is_no
     stored, cursor = read_all(hook), only_cursor(hook, "hook")
     settlement = Settlement(
         cursor, Progress(2, ahead), CursorState(), NOW, (tuple(stored[:2]),),
-        buried=(burial(stored[4]),) if ahead else (), receipt="receipt", mark="mark",
+        buried=(burial(stored[4]),) if ahead else (), receipts={1: "receipt"}, mark="mark",
     )  # fmt: skip
     assert settling.settle(hook, settlement)
     before = snapshot(hook)

@@ -69,7 +69,9 @@ def test_a_pending_event_says_how_many_are_before_it_and_what_it_waits_for(
 def test_an_accepted_event_names_attempt_time_and_receipt(
     db: Connection, stored: list[StoredEvent]
 ) -> None:
-    accept(db, only_cursor(db, "hook"), stored[:3], attempt=2, receipt="receipt-7", now=NOW + 3)
+    accept(
+        db, only_cursor(db, "hook"), stored[:3], attempt=2, receipts={2: "receipt-7"}, now=NOW + 3
+    )
     told = story(db, stored[1])
     assert told.fate is Fate.ACCEPTED
     (accepted,) = told.acceptances

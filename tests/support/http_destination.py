@@ -186,5 +186,5 @@ async def _read_request(reader: asyncio.StreamReader) -> Received:
     method, path, _ = head[0].split(" ")
     fields = (line.partition(":") for line in head[1:] if line)
     headers = {name.lower(): value.strip() for name, _, value in fields}
-    body = await reader.readexactly(int(headers["content-length"]))
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
     return Received(method, path, headers, body)

@@ -23,6 +23,7 @@ from streamer.core.outcome import ACCEPTED, Outcome
 from streamer.core.retry import RetryPolicy
 from streamer.core.selection import Selection
 from streamer.core.signature import Verifier, sign
+from streamer.destinations.base import Destination, Finding
 from streamer.drain.shared import DrainPolicy, Shared
 from streamer.drain.supervisor import DestinationDrain
 from streamer.ingest.front import Front
@@ -42,10 +43,10 @@ SOURCE = Source("customerio", Verifier([KEY]), body_bytes_max=2**16, age_warn_se
 Answers = Callable[[int, Sequence[StoredEvent]], list[Outcome]]
 
 
-class Scripted:
+class Scripted(Destination):
     """A destination that notes what it is offered and answers by a function."""
 
-    name, kind, exclusive = "hook", "scripted", False
+    name, kind, send_seconds_max = "hook", "scripted", 300.0
 
     def __init__(self) -> None:
         self.answers: Answers = accept
@@ -55,9 +56,6 @@ class Scripted:
         self.batches: list[tuple[list[int], list[int]]] = []
         """What was offered together and answered, and what of it was accepted."""
         self.arrived = asyncio.Event()
-
-    async def open(self, mark: str | None) -> None:
-        """Need nothing."""
 
     async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         """Note the batch, and hang or answer."""
@@ -75,14 +73,7 @@ class Scripted:
         self.batches.append((self.offered[-1], taken))
         return outcomes
 
-    def mark(self) -> str | None:
-        """Have no progress of its own."""
-        return None
-
-    async def tidy(self) -> None:
-        """Leave nothing to be tidied."""
-
-    async def probe(self) -> list[Any]:
+    async def probe(self) -> list[Finding]:
         """Find nothing."""
         return []
 
