@@ -14,6 +14,9 @@ from typing import Protocol
 
 import anyio
 
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux has the first one alone."""
+
 
 class Clock(Protocol):
     """Time and chance."""
@@ -24,6 +27,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back; the zero means nothing."""
+        ...
+
+    def boottime(self) -> float:
+        """Seconds on a clock that nobody sets and that goes on while the machine is suspended."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -45,6 +52,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds since some fixed moment."""
         return time.monotonic()
+
+    def boottime(self) -> float:
+        """Seconds since some fixed moment, a suspended machine's included where it counts them."""
+        return time.clock_gettime(_BOOTTIME)
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the monotonic clock."""

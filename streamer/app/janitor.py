@@ -16,6 +16,7 @@ from typing import TypeVar
 import anyio
 import structlog
 
+from streamer.app.clock_watch import ClockWatch
 from streamer.app.outlook import Outlook, read_pins
 from streamer.app.room import Room, RoomWatch
 from streamer.app.upkeep import Upkeep
@@ -24,7 +25,6 @@ from streamer.core import alarms
 from streamer.core.errors import StoreBusy, StoreError
 from streamer.core.limits import (
     CHECKPOINT_IDLE_SECONDS,
-    CLOCK_JUMP_SECONDS_MAX,
     CLOSE_SECONDS_MIN,
     DAY_SECONDS,
     JANITOR_SECONDS,
@@ -38,7 +38,7 @@ from streamer.core.limits import (
 from streamer.ingest.front import Front
 from streamer.observe.board import Board
 from streamer.store import alarms as stored_alarms
-from streamer.store import facts, migrate, prune, sources
+from streamer.store import migrate, prune, sources
 from streamer.store.sources import Tally
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
@@ -75,6 +75,7 @@ class Janitor:
         self._writer = writer
         self._board = board
         self._clock = clock
+        self._clock_watch = ClockWatch(clock)
         self.wal_alarm_bytes = wal_alarm_bytes
         self._on_room = on_room
         self._upkeep = Upkeep(clock, board)
@@ -88,6 +89,7 @@ class Janitor:
         """Work until cancelled."""
         while True:
             self._tick()
+            self._clock_watch.look()
             with self._upkeep.step("disk"):
                 self._look_at_room()
             self._look_at_log()
@@ -258,25 +260,7 @@ class Janitor:
 
     async def _clock_is_believable(self) -> bool:
         """Stop pruning when the wall clock leapt: a wrong year would delete everything."""
-        now = self._clock.now()
-        leap_ms = CLOCK_JUMP_SECONDS_MAX * 1000
-
-        def look(db: Connection) -> bool:
-            seen = facts.read(db, facts.CLOCK_SEEN)
-            idle_ms = DAY_SECONDS * 1000 * self.retention_days
-            first_look = self._first_look
-            if seen is not None and (
-                now < seen - leap_ms or now > seen + (idle_ms if first_look else leap_ms)
-            ):
-                facts.write(db, facts.CLOCK_DOUBTED, now)
-                return False
-            if facts.read(db, facts.CLOCK_DOUBTED) is not None:
-                facts.remove(db, facts.CLOCK_DOUBTED)
-            facts.write(db, facts.CLOCK_SEEN, now)
-            return True
-
-        believable = await self._do(look)
-        self._first_look = False
+        believable = await self._clock_watch.compare(self._do, retention_days=self.retention_days)
         if believable:
             self._board.clear(alarms.CLOCK_JUMPED, "")
         else:
@@ -284,6 +268,3 @@ class Janitor:
                 alarms.CLOCK_JUMPED, "", "check the time, then run `streamer db confirm-clock`"
             )
         return believable
-
-    _first_look = True
-    """A service that was off for a week meets a clock that is a week on, and that is right."""

@@ -1,8 +1,8 @@
 """What will go wrong unless somebody acts: a filling disk, forgotten cursors, a full quarantine.
 
 The disk's alarm says three things an operator needs at three in the morning:
-how full it is, who keeps the outbox from being pruned, and when it will be
-full if it goes on like this.
+how full it is, who keeps how much of the outbox from being pruned, and when it
+will be full if it goes on like this.
 """
 
 from __future__ import annotations
@@ -15,38 +15,71 @@ from streamer.app.room import Room
 from streamer.core import alarms
 from streamer.core.limits import DISK_ALARM_SHARES, OUTLOOK_SAMPLES_MAX
 from streamer.observe.board import Board
-from streamer.store import cursors, destinations, outbox, quarantine
+from streamer.store import cursors, dead_letters, destinations, lag, quarantine
+from streamer.store.cursors import Cursor
 from streamer.store.sqlite import Connection
 
 
 class Pins(msgspec.Struct, frozen=True):
     """What keeps events in the outbox, and what nobody looks after any more."""
 
-    slowest: str | None
-    """The destination whose cursor, live or of a replay, is furthest behind, if any is behind."""
-    orphans: tuple[str, ...]
+    events: int = 0
+    """Of the outbox, pending or settled."""
+    slowest: str | None = None
+    """The destination, or the replay, that has the most left to be sent; None: all is sent."""
+    pending: int = 0
+    """Events behind the slowest, those of its filter or not."""
+    letters: int = 0
+    """Events that open dead letters hold on to …"""
+    lettered: str | None = None
+    """… and the destination that has the most of them."""
+    orphans: tuple[str, ...] = ()
     """Destinations that are not configured and keep events that they have not settled."""
-    quarantine_bytes: int
+    quarantine_bytes: int = 0
+
+    def tell(self) -> str:
+        """Say who keeps how much: what is settled and no dead letter goes after retention."""
+        parts = []
+        if self.slowest is not None:
+            parts.append(f"{self.pending:,} wait for {self.slowest}")
+        if self.lettered is not None:
+            parts.append(f"{self.letters:,} are dead letters, most of them of {self.lettered}")
+        said = ", ".join(parts) or "all are settled and kept for outbox.retention_days"
+        return f"of {self.events:,} events {said}" if self.events else "the outbox is empty"
 
 
 def read_pins(db: Connection) -> Pins:
     """Read who holds what."""
-    last = outbox.last_position(db)
     known = {one.name: one for one in destinations.load_all(db)}
-    pinning = [
+    whole = lag.extent(db)
+    holding = [
         cursor
         for cursor in cursors.load_all(db)
         if (one := known.get(cursor.destination)) is not None
-        and (cursor.replay_id or cursor.lane.lanes == one.lanes)  # a floor holds nothing back
-        and cursor.progress.position < last
+        # Cursors of an earlier lane count hold nothing: the present ones are behind them.
+        and (cursor.replay_id or cursor.lane.lanes == one.lanes)
+        and cursor.progress.position < whole.last_position
     ]
-    slowest = min(pinning, key=lambda cursor: cursor.progress.position, default=None)
-    names = {cursor.destination for cursor in pinning}
+    slowest = min(holding, key=lambda cursor: cursor.progress.position, default=None)
+    pending = 0
+    if slowest is not None:
+        pending = min(whole.events, whole.last_position - slowest.progress.position)
+    letters = dead_letters.count_open(db)
+    names = {cursor.destination for cursor in holding}
     return Pins(
-        slowest=None if slowest is None else slowest.destination,
+        events=whole.events,
+        slowest=None if slowest is None else _name(slowest),
+        pending=pending,
+        letters=sum(letters.values()),
+        lettered=max(letters, key=letters.__getitem__, default=None),
         orphans=tuple(sorted(name for name in names if not known[name].configured)),
         quarantine_bytes=quarantine.held_bytes(db),
     )
+
+
+def _name(cursor: Cursor) -> str:
+    replay = cursor.replay_id
+    return f"replay {replay} of {cursor.destination}" if replay else cursor.destination
 
 
 class Forecast:
@@ -96,9 +129,8 @@ class Outlook:
             return
         hours = self._forecast.hours_left()
         when = "not growing now" if hours is None else f"full in about {hours:.1f} hours"
-        who = f"; oldest events are kept by {pins.slowest}" if pins.slowest else ""
         self._board.note(
-            alarms.DISK_FILLING, "", f"more than {reached[-1]:.0%} is used, {when}{who}"
+            alarms.DISK_FILLING, "", f"more than {reached[-1]:.0%} is used, {when}; {pins.tell()}"
         )
 
     def _look_at_orphans(self, pins: Pins) -> None:

@@ -19,9 +19,9 @@ import msgspec
 
 from streamer.config.address import UNIX_PREFIX, WILDCARD_HOSTS, UnixBind, parse_bind
 from streamer.core.errors import StreamerError, UsageError
+from streamer.core.limits import ANSWER_BYTES_MAX
 
 WEBHOOKS = "/webhooks/"
-ANSWER_BYTES_MAX = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
 _STALE = (ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected)
 

@@ -8,8 +8,7 @@ notices within half a second.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -79,16 +78,6 @@ def read_any_schema(path: Path, work: Callable[[Connection], T]) -> T:
         raise sqlite.map_error(error) from error
     finally:
         connection.close()
-
-
-@contextmanager
-def one_moment(connection: Connection) -> Iterator[None]:
-    """Read everything inside as it was at one moment, whatever the service writes meanwhile."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def change_database(config: Config, work: Callable[[Connection], T]) -> T:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -25,9 +26,10 @@ from streamer.config.model import Config
 from streamer.core import cloudevents
 from streamer.core.errors import UsageError
 from streamer.core.event import StoredEvent, one_line
+from streamer.core.limits import REPLAY_PICKED_EVENTS_MAX
 from streamer.core.privacy import Redactor
 from streamer.core.times import rfc3339
-from streamer.store import dead_letters, destinations, facts, outbox, replays
+from streamer.store import dead_letters, destinations, facts, outbox, replays, sqlite
 from streamer.store.dead_letters import DeadLetter
 from streamer.store.sqlite import Connection
 
@@ -64,7 +66,7 @@ def list_letters(
     *,
     which: Filter = Filter(),
     state: Annotated[str, Parameter(help="open, retrying, accepted, discarded or any.")] = "open",
-    limit: Annotated[int, Parameter(help="At most so many.")] = 200,
+    limit: Annotated[int, Parameter(help="At most the newest so many.")] = 200,
     config: ConfigFile = None,
     json: Json = False,
 ) -> None:
@@ -169,17 +171,13 @@ def retry(
 ) -> None:
     """Send dead letters again, beside the live order."""
     settings = common.load_config(config).config
-
-    def start(db: Connection) -> list[dict[str, object]]:
-        chosen = _choose(db, settings, ids, which)
-        by_destination: dict[str, list[DeadLetter]] = {}
-        for letter in chosen:
-            by_destination.setdefault(letter.destination, []).append(letter)
-        return [
-            _start_retry(db, settings, name, letters) for name, letters in by_destination.items()
-        ]
-
-    started = common.change_database(settings, start)
+    chosen = common.read_database(settings, lambda db: _choose_to_retry(db, settings, ids, which))
+    started = [
+        common.change_database(settings, partial(_start_retry, name, letters[first:behind]))
+        for name, letters in chosen.items()
+        for first in range(0, len(letters), REPLAY_PICKED_EVENTS_MAX)
+        for behind in [first + REPLAY_PICKED_EVENTS_MAX]
+    ]
     if json:
         console.print_json(started)
         return
@@ -193,18 +191,29 @@ def retry(
     )
 
 
-def _start_retry(
-    db: Connection, settings: Config, name: str, letters: Sequence[DeadLetter]
-) -> dict[str, object]:
-    require_configured(settings, name)
-    known = destinations.load(db, name)
-    positions = tuple(sorted(letter.position for letter in letters))
-    for event in outbox.read_positions(db, positions):
-        if not known.selection.matches(event.object_type, event.metric):
+def _choose_to_retry(
+    db: Connection, settings: Config, ids: Sequence[int], which: Choice
+) -> dict[str, list[DeadLetter]]:
+    """Find the letters that are meant, by destination; raises when one of them is not wanted."""
+    by_destination: dict[str, list[DeadLetter]] = {}
+    for letter in _choose(db, settings, ids, which):
+        by_destination.setdefault(letter.destination, []).append(letter)
+    for name, letters in by_destination.items():
+        require_configured(settings, name)
+        positions = [letter.position for letter in letters]
+        unwanted = outbox.first_unwanted(db, positions, destinations.load(db, name).selection)
+        if unwanted is not None:
+            position, type_name = unwanted
             raise UsageError(
-                f"{name} is set not to get {event.type_name} any more (position {event.position})",
+                f"{name} is set not to get {type_name} any more (position {position})",
                 hint="Change its include and exclude, or discard the dead letter.",
             )
+    return by_destination
+
+
+def _start_retry(name: str, letters: Sequence[DeadLetter], db: Connection) -> dict[str, object]:
+    """Start one replay; what it does is bounded, because calls wait for its transaction."""
+    positions = tuple(sorted(letter.position for letter in letters))
     request = replays.Request(
         destination=name,
         from_position=positions[0],
@@ -292,7 +301,7 @@ def export(
     settings = common.load_config(config).config
 
     def write(db: Connection) -> None:
-        with common.one_moment(db):
+        with sqlite.one_moment(db):
             chosen = _choose(db, settings, ids, which)
             console.print_bytes(_export_lines(db, chosen, raw=raw))
 

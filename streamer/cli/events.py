@@ -19,7 +19,7 @@ from streamer.cli.wording import count, moment_text, size
 from streamer.core.errors import UsageError
 from streamer.core.event import StoredEvent
 from streamer.core.times import rfc3339
-from streamer.store import browse, outbox, quarantine, story
+from streamer.store import browse, outbox, quarantine, sqlite, story
 from streamer.store.browse import Listed, Wanted
 from streamer.store.quarantine import Entry
 from streamer.store.sqlite import Connection
@@ -42,8 +42,9 @@ def list_events(
     person: Annotated[
         str | None,
         Parameter(
-            help="Only about this person: cio_id, id, e-mail or recipient, whichever the "
-            "event carries first."
+            help="Only about this person: any of the event's identifiers (cio_id, id, e-mail), "
+            "its customer_id, recipient or email_address is this, whole; the case of an e-mail "
+            "address does not count. Reads every body; the quarantine is not looked at."
         ),
     ] = None,
     limit: Annotated[int, Parameter(help="At most so many.")] = LIMIT,
@@ -168,7 +169,7 @@ def _only_in_quarantine(entries: Sequence[Entry]) -> UsageError:
 
 
 def _find(db: Connection, wanted: str, source: str | None) -> _Found:
-    with common.one_moment(db):
+    with sqlite.one_moment(db):
         event = _find_event(db, wanted, source)
         event_id = wanted if event is None else event.event_id
         entries = [

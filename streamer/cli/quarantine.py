@@ -32,7 +32,7 @@ from streamer.store.sqlite import Connection
 
 PREVIEW_BYTES = 2_048
 ENTRIES_AT_ONCE = 20
-"""Entries read again in one transaction: the service must not wait long for its turn."""
+"""Entries read again or deleted in one transaction: the service must not wait long for its turn."""
 _HEX_COLUMNS = 16
 _LEFT = (Became.EVENT, Became.DUPLICATE)
 
@@ -261,11 +261,15 @@ def discard(
     entries = count(len(chosen), "entry", "entries")
     console.confirm(f"Delete {entries} of the quarantine for good?", yes=yes)
 
-    def delete(db: Connection) -> int:
-        deleted = sum(quarantine.discard(db, entry.id) for entry in chosen)
-        detail = f"{deleted}, from {chosen[0].id} to {chosen[-1].id}"
-        facts.record_act(db, "quarantine discard", detail, now=common.now())
-        return deleted
-
-    deleted = common.change_database(settings, delete)
+    deleted = sum(
+        common.change_database(settings, partial(_delete, chosen[start : start + ENTRIES_AT_ONCE]))
+        for start in range(0, len(chosen), ENTRIES_AT_ONCE)
+    )
     console.print_lines([f"deleted {count(deleted, 'entry', 'entries')}"])
+
+
+def _delete(some: Sequence[Entry], db: Connection) -> int:
+    deleted = sum(quarantine.discard(db, entry.id) for entry in some)
+    detail = f"{deleted}, from {some[0].id} to {some[-1].id}"
+    facts.record_act(db, "quarantine discard", detail, now=common.now())
+    return deleted

@@ -202,7 +202,8 @@ def _rewind(
     )
 
     def move(db: Connection) -> Rewind:
-        moved = make_rewind(db, name, asked)  # the cursor has gone on while the operator read
+        # The cursor has gone on while the operator read.
+        moved = make_rewind(db, name, asked, counted=planned.by_type)
         rewind(db, moved, now=common.now())
         return moved
 

@@ -133,8 +133,14 @@ def _live(db: Connection, known: Known) -> list[Cursor]:
     return [at for at in cursors.load(db, known.name) if at.lane.lanes == known.lanes]
 
 
-def make_rewind(db: Connection, name: str, asked: Asked) -> Rewind:
-    """Work out a rewind; raises `UsageError` when it would skip events, or asks for a part."""
+def make_rewind(
+    db: Connection, name: str, asked: Asked, *, counted: dict[str, int] | None = None
+) -> Rewind:
+    """Work out a rewind; raises `UsageError` when it would skip events, or asks for a part.
+
+    With ``counted`` its events are not counted anew: that reads the whole
+    range, which no transaction that calls wait for may do.
+    """
     if asked.events or asked.types or asked.to_position is not None or asked.until is not None:
         raise UsageError(
             "--rewind sends everything from one point on",
@@ -149,9 +155,10 @@ def make_rewind(db: Connection, name: str, asked: Asked) -> Rewind:
             f"the cursor of {name} stands at {before}, and a rewind only goes back",
             hint="Moving it on would skip events that were never sent.",
         )
-    settled = Request(name, position + 1, max(live))
-    by_type = replays.count_by_type(db, settled, known.selection)
-    return Rewind(name, before, position, by_type)
+    if counted is None:
+        settled = Request(name, position + 1, max(live))
+        counted = replays.count_by_type(db, settled, known.selection)
+    return Rewind(name, before, position, counted)
 
 
 def _rewind_to(db: Connection, asked: Asked) -> int:

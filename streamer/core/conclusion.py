@@ -15,7 +15,6 @@ import msgspec
 from msgspec.structs import replace
 
 from streamer.core.drain import (
-    TRIED_EVENTS_MAX,
     Burial,
     Deferral,
     Isolation,
@@ -27,18 +26,10 @@ from streamer.core.drain import (
     doubt,
 )
 from streamer.core.event import StoredEvent
+from streamer.core.limits import PROBED_EVENTS_MIN, REFUSALS_MAX, TRIED_EVENTS_MAX
 from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict
 from streamer.core.retry import RetryPolicy, is_exhausted, next_attempt_at, next_probe_at
 from streamer.core.settlement import Window
-
-REFUSALS_MAX = 5
-"""Attempts in a row that were only refused, before the destination is held. One would hold it for
-a lone bad event; many would offer it a whole broken mapping."""
-
-PROBED_EVENTS_MIN = 5
-"""Events that the first probe of a hold offers one by one while each is rejected. Every probe in
-vain doubles it, up to `TRIED_EVENTS_MAX`, so that a run of bad events is got over."""
-
 
 _Pair = tuple[StoredEvent, Outcome]
 

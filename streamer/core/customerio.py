@@ -20,6 +20,7 @@ from typing import NoReturn
 
 import msgspec
 
+from streamer.core.event import Event
 from streamer.core.limits import EVENT_ID_CHARACTERS_MAX, TYPE_NAME_CHARACTERS_MAX
 from streamer.core.person import first_identifier, person_key
 
@@ -35,6 +36,19 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     metric: str | None
     occurred_at: int | None
     lane_key: int
+
+    def event(self, source: str, *, received_at: int, body: bytes) -> Event:
+        """Make the event that goes into the outbox, of the body that this was read from."""
+        return Event(
+            source,
+            self.event_id,
+            self.object_type,
+            self.metric,
+            self.occurred_at,
+            received_at,
+            self.lane_key,
+            body,
+        )
 
 
 class Undecodable(msgspec.Struct, frozen=True, gc=False):

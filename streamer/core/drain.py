@@ -38,12 +38,9 @@ import msgspec
 from msgspec.structs import replace
 
 from streamer.core.event import StoredEvent
+from streamer.core.limits import TRIED_EVENTS_MAX
 from streamer.core.outcome import Outcome
 from streamer.core.settlement import Window
-
-TRIED_EVENTS_MAX = 160
-"""How many events in a row may be bad and still be told from a destination that is. A longer run
-is a broken mapping or an outage, and an operator's to judge."""
 
 
 class Phase(enum.Enum):

@@ -3,7 +3,9 @@
 Plain constants and nothing else, so that any layer may read them. Some are the
 defaults or the outer bounds of a setting (`streamer.config.model` says which);
 the rest are fixed. A number that stands for a limit anywhere else in the
-program is a mistake: give it a name here first.
+program is a mistake: give it a name here first. Not a limit in this sense is
+what a format or an interface fixes, such as the last second of the year 9999,
+and what a command shows at most: such numbers stand where they are used.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ it."""
 HEADER_BYTES_MAX = 16 * KIB
 """All headers of a request together. Customer.io sends under 1 KiB; common proxies stop at 8 KiB
 to 16 KiB."""
+
+PAGE_BODY_BYTES_MAX = 64 * KIB
+"""No page wants a body; this much of one is read so that it can be refused politely."""
 
 BODY_BYTES_MAX = 8 * MIB
 """Default of ``body_max_bytes``. A mail with Body Content is one JSON string of well under 1
@@ -110,6 +115,16 @@ PRUNE_EVENTS_MAX = 1_000
 """Events pruned in one transaction: ingest must never wait for pruning longer than for a
 commit."""
 
+SETTLED_MARK_SECONDS = 60
+"""How often it is noted what is settled: retention is known to a minute, for one row a minute."""
+
+FINDINGS_MAX = 100
+"""Of a check of the database: a damaged file can have a finding for each of its pages."""
+
+SALVAGE_TRIED_ROWS_MAX = 10_000
+"""Row numbers in a damaged range that are tried singly: more than pages in a row are damaged by
+one fault, and over in a second. A gap left by a restore has a thousand million."""
+
 POSITION_LEAP = 10**9
 """How far restore and salvage move the position sequence: more events than can have been lost."""
 
@@ -133,6 +148,11 @@ SCAN_EVENTS_MAX = 10_000
 """Events looked at in one read when a filter or the other lanes let few through: a read must end
 soon, because the write-ahead log cannot shrink below it."""
 
+PATTERNS_MAX = 200
+"""Include and exclude patterns of one destination. Each is a term of one SQL expression, whose
+depth SQLite limits to 1000. Some hundred types are known, so who needs more than that has not found
+the asterisk."""
+
 LANES_MAX = 64
 """Each lane holds a batch in memory and a connection to the destination."""
 
@@ -146,6 +166,18 @@ ISOLATE_ATTEMPTS_MIN = 10
 ISOLATE_SECONDS_MIN = 3_600
 """… and the time that must have passed too, so that an ordinary outage burns nobody's
 attempts."""
+
+TRIED_EVENTS_MAX = 160
+"""How many events in a row may be bad and still be told from a destination that is. A longer run
+is a broken mapping or an outage, and an operator's to judge."""
+
+REFUSALS_MAX = 5
+"""Attempts in a row that were only refused, before the destination is held. One would hold it for
+a lone bad event; many would offer it a whole broken mapping."""
+
+PROBED_EVENTS_MIN = 5
+"""Events that the first probe of a hold offers one by one while each is rejected. Every probe in
+vain doubles it, up to ``TRIED_EVENTS_MAX``, so that a run of bad events is got over."""
 
 HELD_PROBE_SECONDS_MIN = 60
 """First wait before a held destination is tried again with one event."""
@@ -164,12 +196,29 @@ LEDGER_COALESCE_EVENTS_MAX = 10_000
 LEDGER_COALESCE_SECONDS = 60
 """Time that one coalesced ledger row may cover; a minute is as close as a person asks."""
 
+REPLAY_PICKED_EVENTS_MAX = 10_000
+"""Events that one replay may be given one by one: they are one list, which is read whenever
+anything has changed, and written under the lock with what becomes of their dead letters."""
+
 ANSWER_BYTES_MAX = 64 * KIB
 """How much of a destination's answer is read: a page that explains an error fits, an endless answer
 does not …"""
 
 ANSWER_BYTES_PER_EVENT = 512
 """… and so much more for each event that was sent, since each may be refused by name."""
+
+SINGLE_SECONDS_MAX = 10.0
+"""How long a `send` in mode ``single`` begins further requests. Then what was accepted is settled,
+so that a crash repeats, and an operator's pause waits for, no more than this."""
+
+ANSWER_LINE_BYTES_MAX = 8_190
+"""Of one line of an answer's header, as Apache and nginx have it; there are at most 128."""
+
+DETAIL_CHARACTERS_MAX = 500
+"""What is kept of an answer: enough to act on; a destination's error page is not our log."""
+
+FREE_BYTES_LOW = GIB
+"""Below this a file destination's self-test complains: a busy workspace writes it in some hours."""
 
 LAG_COUNT_EVENTS_MAX = 5_000
 """Up to here the lag of a filter or a lane is counted; beyond it is estimated: ``status`` must

@@ -11,8 +11,7 @@ import enum
 
 import msgspec
 
-DETAIL_CHARACTERS_MAX = 500
-"""Enough of an answer to act on; a destination's error page is not our log."""
+from streamer.core.limits import DETAIL_CHARACTERS_MAX
 
 
 class Verdict(enum.Enum):

@@ -4,6 +4,9 @@ One person has one key, taken from the first identifier that is present, in the
 order of how little it changes: Customer.io's own id, the workspace's id, the
 e-mail address, then what older and unidentified events carry. Lanes, partition
 keys and the CloudEvents ``subject`` all go by it. The key is personal data.
+
+Who looks for a person looks at more than the key: an event names somebody by
+several identifiers, and each of them finds it.
 """
 
 from __future__ import annotations
@@ -28,6 +31,27 @@ def person_key(data: object) -> str | None:
         data.get("customer_id"),
         data.get("recipient"),
     )
+
+
+def names_person(data: object, wanted: str) -> bool:
+    """Tell whether an event's decoded ``data`` names somebody by this identifier, in any place.
+
+    Looked at are all of ``identifiers``, ``customer_id``, ``recipient`` and
+    ``email_address``. They are compared whole; of an e-mail address the case
+    does not count.
+    """
+    if not isinstance(data, dict):
+        return False
+    identifiers = data.get("identifiers")
+    places = list(identifiers.values()) if isinstance(identifiers, dict) else []
+    places += [data.get(name) for name in ("customer_id", "recipient", "email_address")]
+    looked_for = _comparable(wanted)
+    return looked_for is not None and any(_comparable(value) == looked_for for value in places)
+
+
+def _comparable(value: object) -> str | None:
+    text = _text(value)
+    return text.casefold() if text and "@" in text else text
 
 
 def first_identifier(

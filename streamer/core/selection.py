@@ -20,10 +20,7 @@ from functools import lru_cache
 from streamer.core import catalogue
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import UNKNOWN, type_name
-
-# Each pattern is a term of one SQL expression, whose depth SQLite limits to 1000. Some hundred
-# types are known, so who needs more patterns than that has not found the asterisk.
-PATTERNS_MAX = 200
+from streamer.core.limits import PATTERNS_MAX
 
 # Object types and metrics come from outside, so what is remembered of them needs bounds: ten
 # times the number that is known to exist, and twice the length of the longest.

@@ -24,7 +24,7 @@ from streamer.core.cloudevents import (
 )
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
-from streamer.core.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_PER_EVENT
+from streamer.core.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_PER_EVENT, SINGLE_SECONDS_MAX
 from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
@@ -33,10 +33,6 @@ from streamer.destinations.http_answer import judge_accepting_body, judge_status
 from streamer.destinations.http_headers import is_token
 from streamer.destinations.options import HttpOptions, Secret
 from streamer.destinations.transport import Fault, Transport, TransportError
-
-SINGLE_SECONDS_MAX = 10.0
-"""How long a `send` in mode ``single`` begins further requests. Then what was accepted is settled,
-so that a crash repeats, and an operator's pause waits for, no more than this."""
 
 _CERTIFICATE_DAYS_LOW = 14
 _DAY_MS = 86_400_000

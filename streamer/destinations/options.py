@@ -17,8 +17,8 @@ import msgspec
 from msgspec import Meta
 
 from streamer.core import limits
+from streamer.core.limits import PATTERNS_MAX
 from streamer.core.rules import Complaint, Rule
-from streamer.core.selection import PATTERNS_MAX
 from streamer.destinations.http_headers import check_headers
 
 # What a text must be beyond its type: `streamer.config.formats` has the rule behind each name.

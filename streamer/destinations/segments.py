@@ -29,14 +29,12 @@ from pathlib import Path
 import msgspec
 
 from streamer.core.errors import ConfigurationError, StreamerError
+from streamer.core.limits import FREE_BYTES_LOW
 from streamer.destinations.base import Finding
 from streamer.disk import make_directory
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
-
-FREE_BYTES_LOW = 2**30
-"""Below this the self-test complains: a busy workspace writes it in some hours."""
 
 PARTIAL = ".tmp"
 """Ends the name of a packed file that is not complete."""

@@ -24,9 +24,7 @@ import anyio
 import msgspec
 
 from streamer.core.errors import ConfigurationError, StreamerError
-
-HEADER_BYTES_MAX = 8190
-"""Of one line of an answer's header, as Apache and nginx have it; there are at most 128."""
+from streamer.core.limits import ANSWER_LINE_BYTES_MAX
 
 # Node closes an idle connection after 5 s and is the quickest of the common servers. Letting go
 # before that keeps a request from meeting a connection that is just being closed.
@@ -180,8 +178,8 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             raise_for_status=False,
-            max_line_size=HEADER_BYTES_MAX,
-            max_field_size=HEADER_BYTES_MAX,
+            max_line_size=ANSWER_LINE_BYTES_MAX,
+            max_field_size=ANSWER_LINE_BYTES_MAX,
             # Answers are short, and one that is packed could unfold to anything.
             headers={"User-Agent": "streamer", "Accept-Encoding": "identity"},
         )

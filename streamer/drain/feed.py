@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
@@ -77,19 +78,20 @@ class ReplayFeed(msgspec.Struct, frozen=True):
         """Read the next events of the replay."""
         if self.replay.positions is not None:
             return self._read_picked(db, position, events_max, bytes_max)
-        scan = outbox.read_after(
+        return outbox.read_after(
             db,
             position,
             selection=self.selection,
+            part=self.replay.request.sql_condition(),
             until=self.replay.to_position,
             events_max=events_max,
             bytes_max=bytes_max,
         )
-        return _keep(scan, self._is_wanted)
 
     def _read_picked(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
         """Read the picked events one by one: a few large ones must not fill the memory."""
-        later = sorted(at for at in self.replay.positions or () if at > position)
+        picked = self.replay.positions or ()
+        later = picked[bisect_right(picked, position) :]
         found: list[StoredEvent] = []
         total = 0
         for looked_at, at in enumerate(later):
@@ -101,14 +103,6 @@ class ReplayFeed(msgspec.Struct, frozen=True):
                     total += len(event.body)
         end = max([position, self.replay.to_position, *later[-1:]])
         return Scan(tuple(found), end, caught_up=True)
-
-    def _is_wanted(self, event: StoredEvent) -> bool:
-        replay = self.replay
-        return (
-            (replay.since is None or event.received_at >= replay.since)
-            and (replay.until is None or event.received_at < replay.until)
-            and replay.selection.matches(event.object_type, event.metric)
-        )
 
 
 def _keep(scan: Scan, wanted: Callable[[StoredEvent], bool]) -> Scan:

@@ -24,7 +24,8 @@ from streamer.core.pace import Pace
 from streamer.core.retry import RetryPolicy
 from streamer.core.selection import Selection
 from streamer.destinations.base import Destination
-from streamer.drain.telling import AlarmBoard, Teller
+from streamer.drain.telling import Teller
+from streamer.observe.board import Board
 from streamer.observe.log import where
 from streamer.store import cursors, destinations, lag, sqlite
 from streamer.store.connection import Database
@@ -67,7 +68,7 @@ class Shared:
         writer: Writer,
         reader: Database,
         clock: Clock,
-        board: AlarmBoard,
+        board: Board,
     ) -> None:
         self.destination = destination
         self.policy = policy

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Protocol
 
 import structlog
 
 from streamer.clock import Clock
 from streamer.core import alarms
-from streamer.core.alarms import Alarm
 from streamer.core.conclusion import Conclusion
 from streamer.core.drain import Phase
 from streamer.core.limits import (
@@ -28,22 +26,11 @@ from streamer.core.limits import (
     OUTAGE_ALARM_SECONDS,
 )
 from streamer.core.outcome import Outcome, Verdict
+from streamer.observe.board import Board
 
 _log = structlog.get_logger("streamer.drain")
 
 _STATUS = re.compile(r"http_(\d{3})")
-
-
-class AlarmBoard(Protocol):
-    """Where alarms are raised and cleared (`streamer.observe.board`)."""
-
-    def note(self, alarm: Alarm, subject: str, message: str) -> None:
-        """Raise an alarm."""
-        ...
-
-    def clear(self, alarm: Alarm, subject: str) -> None:
-        """Say that a condition is over."""
-        ...
 
 
 class Outage:
@@ -86,7 +73,7 @@ class Outage:
 class Teller:
     """Tells of one destination; tracks are known by their cursors' numbers."""
 
-    def __init__(self, name: str, kind: str, *, clock: Clock, board: AlarmBoard) -> None:
+    def __init__(self, name: str, kind: str, *, clock: Clock, board: Board) -> None:
         self._name = name
         self._kind = kind
         self._clock = clock

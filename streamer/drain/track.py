@@ -23,6 +23,7 @@ from streamer.core.limits import (
     SAVE_SKIPPED_POSITIONS,
     SAVE_SKIPPED_SECONDS,
     TRACK_TICK_SECONDS,
+    TRIED_EVENTS_MAX,
     WINDOW_BATCHES,
     WINDOW_BYTES_MAX,
 )
@@ -155,7 +156,7 @@ class TrackLoop:
     async def _read_on(self) -> bool:
         """Read a piece of the outbox; True when there was something for this track in it."""
         policy, through = self._shared.policy, self._window.through
-        events_max = max(policy.batch_events_max * WINDOW_BATCHES, drain.TRIED_EVENTS_MAX)
+        events_max = max(policy.batch_events_max * WINDOW_BATCHES, TRIED_EVENTS_MAX)
         bytes_max = min(WINDOW_BYTES_MAX, policy.batch_bytes_max * WINDOW_BATCHES)
         scan = await self._shared.read(
             lambda db: self._feed.read(db, through, events_max, bytes_max)

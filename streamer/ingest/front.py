@@ -11,15 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from streamer.clock import Clock
 from streamer.core import alarms, customerio
-from streamer.core.alarms import Alarm
 from streamer.core.errors import StoreError
-from streamer.core.event import Event, has_usable_time
+from streamer.core.event import has_usable_time
 from streamer.core.limits import BODY_BYTES_HARD_MAX, LINGER_SECONDS
 from streamer.core.signature import Running
 from streamer.ingest import answers
@@ -35,6 +34,7 @@ from streamer.ingest.request import (
     read_headers,
 )
 from streamer.ingest.source import Source, signed_age_seconds
+from streamer.observe.board import Board
 from streamer.observe.log import where
 from streamer.store.arrival import Arrival, Kept, UnreadableCall
 from streamer.store.sources import Tally
@@ -49,14 +49,6 @@ PREFIX = "/webhooks/"
 _log = structlog.get_logger("streamer.ingest")
 _EMPTY_BODY = {"type": "http.response.body", "body": b"", "more_body": False}
 _BODY_TO_COME = {"type": "http.response.body", "body": b"", "more_body": True}
-
-
-class AlarmBoard(Protocol):
-    """Where alarms are raised (`streamer.observe.board`)."""
-
-    def note(self, alarm: Alarm, subject: str, message: str) -> None:
-        """Raise an alarm."""
-        ...
 
 
 class Gate:
@@ -78,7 +70,7 @@ class Front:
         sources: Mapping[str, Source],
         writer: Writer,
         clock: Clock,
-        board: AlarmBoard,
+        board: Board,
         deadline_seconds: float,
         body_memory_bytes_max: int,
     ) -> None:
@@ -98,7 +90,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope; never raises for a request."""
         if scope["type"] == "http":
-            await self._serve(scope, receive, send)
+            await self._serve(_in_origin_form(scope), receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -111,7 +103,7 @@ class Front:
             await self._serve_inner(scope, receive, send)
             return
         headers = read_headers(scope["headers"], scope["http_version"])
-        source = self.sources.get(path[len(PREFIX) :])
+        source = self.sources.get(path[len(PREFIX) :].removesuffix("/"))
         running = _start_check(source, headers)
         refusal = _refuse_unread(scope["method"], source, headers, running)
         reader = BodyReader(receive, self._budget, running, bytes_max=self._body_bytes_max)
@@ -200,16 +192,7 @@ class Front:
             decoded = customerio.decode(body.kept)
             if isinstance(decoded, customerio.Decoded):
                 self._look_at_time(source, decoded, received_at)
-                return Event(
-                    source.name,
-                    decoded.event_id,
-                    decoded.object_type,
-                    decoded.metric,
-                    decoded.occurred_at,
-                    received_at,
-                    decoded.lane_key,
-                    body.kept,
-                )
+                return decoded.event(source.name, received_at=received_at, body=body.kept)
             reason, detail, event_id = decoded.reason, decoded.detail, decoded.event_id
         encoding = headers.content_encoding
         return UnreadableCall(
@@ -290,6 +273,20 @@ class Front:
             if not begun:
                 await send(answers.INTERNAL.start_and_close)
                 await send(_EMPTY_BODY)
+
+
+def _in_origin_form(scope: Scope) -> Scope:
+    """Read a target that names the whole URL as its path alone (RFC 9112, section 3.2.2).
+
+    Whoever sends one takes us for a proxy; a 404 would cost it an hour. Only
+    the path counts here in any case: whose host is named was the proxy's concern.
+    """
+    path: str = scope["path"]
+    scheme, separator, rest = path.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        return scope
+    _, slash, tail = rest.partition("/")
+    return {**scope, "path": f"/{tail}" if slash else "/"}
 
 
 def _start_check(source: Source | None, headers: CallHeaders) -> Running | None:

@@ -167,8 +167,7 @@ class BodyReader:
         elif self._length > self._bytes_max:
             self._begin_truncating(chunk)
         else:
-            self._budget.take(len(chunk))
-            self._claimed += len(chunk)
+            self._claim(len(chunk))
             self._chunks.append(chunk)
 
     def _begin_truncating(self, chunk: bytes) -> None:
@@ -177,6 +176,10 @@ class BodyReader:
         self._digest = hashlib.sha256(whole)
         beginning = whole[:TRUNCATED_COPY_BYTES]
         self._chunks = [beginning]
-        self._budget.give_back(self._claimed)
-        self._claimed = len(beginning)
-        self._budget.take(self._claimed)
+        self.close()
+        self._claim(len(beginning))
+
+    def _claim(self, size: int) -> None:
+        """Claim memory for this body; what could not be claimed is not given back either."""
+        self._budget.take(size)
+        self._claimed += size

@@ -11,11 +11,9 @@ from pathlib import Path
 import msgspec
 
 from streamer.core.errors import StoreDamaged, StoreError
+from streamer.core.limits import FINDINGS_MAX
 from streamer.store import cursors, migrate, sqlite
 from streamer.store.sqlite import Connection
-
-FINDINGS_MAX = 100
-"""A damaged file can have a finding for each of its pages."""
 
 
 class Finding(msgspec.Struct, frozen=True):

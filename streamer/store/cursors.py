@@ -161,19 +161,16 @@ def add(
     db.execute(_ADD, (destination, replay_id, lane.lanes, lane.lane, position, now))
 
 
-def cover(db: Connection, destination: str, lanes: int, *, start: int, now: int) -> None:
+def cover(db: Connection, destination: str, lanes: int, *, behind: int, now: int) -> None:
     """Give a destination a cursor for each of ``lanes`` lanes, where one is missing.
 
-    It begins where everything is known to be settled: at the slowest of the
-    cursors that are there, or at ``start`` when there is none. A part of an
-    earlier set may still be there as floors; what is missing of it is added.
+    It begins behind a position up to which everything is settled. A part of
+    an earlier set may still be there as floors; what is missing of it is added.
     """
-    there = load(db, destination)
-    position = min((at.progress.position for at in there), default=start)
-    present = {at.lane for at in there}
+    present = {at.lane for at in load(db, destination)}
     for lane in (Lane(lanes, number) for number in range(lanes)):
         if lane not in present:
-            add(db, destination, lane, position, now=now)
+            add(db, destination, lane, behind, now=now)
 
 
 def save(
@@ -223,6 +220,15 @@ def move(db: Connection, destination: str, position: int, *, now: int) -> None:
         " moved_at = ? WHERE destination = ? AND replay_id = 0",
         (position, now, destination),
     )
+
+
+def stands_at(db: Connection, cursor_id: int, generation: int) -> Progress | None:
+    """Return where a cursor stands; None when an operator has changed it meanwhile."""
+    row = db.execute(
+        "SELECT position, CAST(ahead AS BLOB) FROM cursors WHERE id = ? AND generation = ?",
+        (cursor_id, generation),
+    ).fetchone()
+    return None if row is None else Progress(row[0], _read_ahead(row[1]) or frozenset())
 
 
 def drop(db: Connection, destination: str, *, replay_id: int | None = None) -> None:

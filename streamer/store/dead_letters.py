@@ -123,14 +123,14 @@ def list_letters(
     state: str | None = "open",
     limit: int = -1,
 ) -> list[DeadLetter]:
-    """Return letters, newest last; None for a filter means any."""
+    """Return letters, newest last and at most the newest ``limit``; None means any."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM dead_letters"
         " WHERE (? IS NULL OR destination = ?) AND (? IS NULL OR reason = ?)"
-        " AND (? IS NULL OR state = ?) ORDER BY id LIMIT ?",
+        " AND (? IS NULL OR state = ?) ORDER BY id DESC LIMIT ?",
         (destination, destination, reason, reason, state, state, limit),
     )
-    return [DeadLetter(*row) for row in rows]
+    return [DeadLetter(*row) for row in rows][::-1]
 
 
 def of_event(db: Connection, position: int) -> list[DeadLetter]:

@@ -72,10 +72,12 @@ def declare(db: Connection, declared: Sequence[Declared], *, now: int) -> None:
         )
         # A known destination without any cursor has lost it: it starts over rather than skip.
         start = _start_position(db, one.start if new else "earliest")
-        if new:
+        there = [at.progress.position for at in cursors.load(db, one.name)]
+        if not there:
             # It has settled nothing, so retention starts anew for all that it is to be sent.
             prune.unmark_beyond(db, start)
-        cursors.cover(db, one.name, one.lanes, start=start, now=now)
+        # An added lane begins where everything is known to be settled.
+        cursors.cover(db, one.name, one.lanes, behind=min(there, default=start), now=now)
 
 
 def _start_position(db: Connection, start: str | int) -> int:

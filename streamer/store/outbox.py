@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from streamer.core.event import Event, StoredEvent
+from streamer.core.event import Event, StoredEvent, type_name
 from streamer.core.limits import RECEIPT_DISORDER_SECONDS, SCAN_EVENTS_MAX
 from streamer.core.samples import TEST_EVENT_ID
 from streamer.core.selection import Selection
@@ -95,7 +96,7 @@ def _append_event(db: Connection, event: Event, quarantine_bytes_max: int) -> Ke
             ),
         )
         return Kept.STORED
-    if event.event_id == TEST_EVENT_ID or _same_event(found[0].encode(), event.body):
+    if event.event_id == TEST_EVENT_ID or same_event(found[0].encode(), event.body):
         return Kept.DUPLICATE
     call = UnreadableCall(
         source=event.source,
@@ -109,22 +110,48 @@ def _append_event(db: Connection, event: Event, quarantine_bytes_max: int) -> Ke
     return Kept.CONFLICT
 
 
-def _same_event(stored: bytes, received: bytes) -> bool:
+def same_event(stored: bytes, received: bytes) -> bool:
     """Tell whether two bodies say the same, even if a retry was written with other blanks.
 
-    They are compared as they would be written anew: to Python 1, 1.0 and true
-    are equal, to JSON they are not.
+    The order of an object's keys may differ too. Nothing else may: numbers are
+    compared as they are written, since Python's are rounded, and of a key that
+    stands twice both values count. What is called different in doubt is kept
+    in quarantine, so nothing is lost.
     """
     if stored == received:
         return True
     try:
-        return _rewritten(stored) == _rewritten(received)
-    except (ValueError, RecursionError):  # cannot be read: kept in quarantine, so nothing is lost
+        return _read_exactly(stored) == _read_exactly(received)
+    except (ValueError, RecursionError):
         return False
 
 
-def _rewritten(body: bytes) -> str:
-    return json.dumps(json.loads(body), sort_keys=True)
+def _read_exactly(body: bytes) -> object:
+    return json.loads(
+        body,
+        parse_int=_Number,
+        parse_float=_Number,
+        parse_constant=_Number,
+        object_pairs_hook=_Members,
+    )
+
+
+class _Number(tuple[str]):
+    """A number as it is written, which no text is equal to."""
+
+    __slots__ = ()
+
+    def __new__(cls, written: str) -> _Number:
+        return super().__new__(cls, (written,))
+
+
+class _Members(tuple[tuple[str, object], ...]):
+    """An object's members by key, those of the same key in their order."""
+
+    __slots__ = ()
+
+    def __new__(cls, pairs: list[tuple[str, object]]) -> _Members:
+        return super().__new__(cls, sorted(pairs, key=itemgetter(0)))
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -143,24 +170,27 @@ def read_after(
     *,
     selection: Selection,
     lane: Lane = ONE_LANE,
+    part: tuple[str, Sequence[object]] | None = None,
     until: int | None = None,
     events_max: int,
     bytes_max: int,
 ) -> Scan:
     """Read events behind ``position``, in order, at least one if there is any in reach.
 
+    ``part`` is a further condition on the columns of ``outbox``, with its parameters.
     At most ``SCAN_EVENTS_MAX`` rows are looked at, so that a filter that matches
     nothing does not keep the connection busy for the length of the outbox.
     """
     condition, parameters = selection.sql_condition()
-    if lane.lanes == 1 and selection.takes_all:
+    further, values = part or ("1", ())
+    if lane.lanes == 1 and selection.takes_all and part is None:
         end, caught_up = max(position, last_position(db) if until is None else until), True
     else:
         end, caught_up = _scan_end(db, position, until)
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM outbox WHERE position > ? AND position <= ?"
-        f" AND lane_key % ? = ? AND {condition} ORDER BY position LIMIT ?",
-        (position, end, lane.lanes, lane.lane, *parameters, events_max),
+        f" AND lane_key % ? = ? AND {condition} AND {further} ORDER BY position LIMIT ?",
+        (position, end, lane.lanes, lane.lane, *parameters, *values, events_max),
     )
     events: list[StoredEvent] = []
     total = 0
@@ -198,6 +228,19 @@ def read_positions(db: Connection, positions: Sequence[int]) -> tuple[StoredEven
         (json.dumps(list(positions)),),
     )
     return tuple(_stored(row) for row in rows)
+
+
+def first_unwanted(
+    db: Connection, positions: Sequence[int], selection: Selection
+) -> tuple[int, str] | None:
+    """Return position and type of the first of some events that a filter leaves out, or None."""
+    condition, parameters = selection.sql_condition()
+    row = db.execute(
+        "SELECT position, object_type, metric FROM outbox WHERE position IN"
+        f" (SELECT value FROM json_each(?)) AND NOT {condition} ORDER BY position LIMIT 1",
+        (json.dumps(list(positions)), *parameters),
+    ).fetchone()
+    return None if row is None else (int(row[0]), type_name(row[1], row[2]))
 
 
 def find(db: Connection, event_id: str) -> tuple[StoredEvent, ...]:

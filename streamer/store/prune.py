@@ -9,17 +9,20 @@ retention counts from receipt alone.
 
 from __future__ import annotations
 
+from streamer.core.limits import SETTLED_MARK_SECONDS
 from streamer.store import cursors
 from streamer.store.sqlite import Connection
-
-MARK_EVERY_MS = 60_000
 
 
 def mark_settled(db: Connection, *, now: int) -> None:
     """Note up to which position everything is settled now, unless that was noted a moment ago."""
     settled = cursors.settled_everywhere(db)
     last = db.execute("SELECT position, at FROM settled_marks ORDER BY position DESC").fetchone()
-    if settled is None or (last and (settled <= last[0] or now - last[1] < MARK_EVERY_MS)):
+    if last and last[1] > now:  # the clock was ahead then: what it marked is settled by now as well
+        db.execute("UPDATE settled_marks SET at = ?1 WHERE at > ?1", (now,))
+    if settled is None or (
+        last and (settled <= last[0] or now - last[1] < SETTLED_MARK_SECONDS * 1000)
+    ):
         return
     db.execute("INSERT INTO settled_marks (position, at) VALUES (?, ?)", (settled, now))
 

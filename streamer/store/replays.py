@@ -3,6 +3,10 @@
 A replay has its own cursor (a row of ``cursors`` with its number), so it
 survives a restart, has its own attempts, and runs beside the live order
 without touching it.
+
+Which events it asks for is said twice, as `Request.wants` for one event and as
+`Request.sql_condition` for the outbox, and both say the same. The filter of
+the destination comes on top of it.
 """
 
 from __future__ import annotations
@@ -12,11 +16,61 @@ from collections.abc import Sequence
 
 import msgspec
 
-from streamer.core.event import type_name
+from streamer.core.errors import UsageError
+from streamer.core.event import StoredEvent, type_name
+from streamer.core.limits import REPLAY_PICKED_EVENTS_MAX
 from streamer.core.selection import Selection
 from streamer.store import cursors, dead_letters, facts
 from streamer.store.outbox import ONE_LANE
 from streamer.store.sqlite import Connection
+
+_ALWAYS = 2**62
+"""No event was received later than that, ms since 1970."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What an operator wants to be sent again."""
+
+    destination: str
+    from_position: int = 0
+    to_position: int = 0
+    since: int | None = None
+    until: int | None = None
+    include: tuple[str, ...] = ()
+    positions: tuple[int, ...] | None = None
+    letter_ids: tuple[int, ...] = ()
+
+    @property
+    def selection(self) -> Selection:
+        """Which types of the range are replayed."""
+        return Selection(include=self.include, exclude=())
+
+    def wants(self, event: StoredEvent) -> bool:
+        """Say whether an event is asked for."""
+        if self.positions is not None:
+            return event.position in self.positions
+        return (
+            self.from_position <= event.position <= self.to_position
+            and (self.since is None or event.received_at >= self.since)
+            and (self.until is None or event.received_at < self.until)
+            and self.selection.matches(event.object_type, event.metric)
+        )
+
+    def sql_condition(self) -> tuple[str, list[object]]:
+        """Return `wants` as SQL over the columns of ``outbox``, and its parameters in order."""
+        if self.positions is not None:
+            return "position IN (SELECT value FROM json_each(?))", [json.dumps(self.positions)]
+        condition, parameters = self.selection.sql_condition()
+        return (
+            f"(position BETWEEN ? AND ? AND received_at >= ? AND received_at < ? AND {condition})",
+            [
+                self.from_position,
+                self.to_position,
+                self.since if self.since is not None else -_ALWAYS,
+                self.until if self.until is not None else _ALWAYS,
+                *parameters,
+            ],
+        )
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -32,6 +86,7 @@ class Replay(msgspec.Struct, frozen=True):
     until: int | None
     include: tuple[str, ...]
     positions: tuple[int, ...] | None
+    """Of picked events, in order."""
     state: str
     created_at: int
     finished_at: int | None
@@ -40,22 +95,21 @@ class Replay(msgspec.Struct, frozen=True):
     buried: int
 
     @property
-    def selection(self) -> Selection:
-        """Which types of the range are replayed."""
-        return Selection(include=self.include, exclude=())
+    def request(self) -> Request:
+        """What was asked for."""
+        return Request(
+            self.destination,
+            self.from_position,
+            self.to_position,
+            self.since,
+            self.until,
+            self.include,
+            self.positions,
+        )
 
-
-class Request(msgspec.Struct, frozen=True):
-    """What an operator wants to be sent again."""
-
-    destination: str
-    from_position: int = 0
-    to_position: int = 0
-    since: int | None = None
-    until: int | None = None
-    include: tuple[str, ...] = ()
-    positions: tuple[int, ...] | None = None
-    letter_ids: tuple[int, ...] = ()
+    def wants(self, event: StoredEvent) -> bool:
+        """Say whether an event is asked for."""
+        return self.request.wants(event)
 
 
 _COLUMNS = ", ".join(Replay.__struct_fields__)
@@ -87,25 +141,23 @@ def count_by_type(db: Connection, request: Request, selection: Selection) -> dic
 
 
 def _wanted(request: Request, selection: Selection) -> tuple[str, list[object]]:
+    condition, parameters = request.sql_condition()
     if request.positions is not None:
-        return "position IN (SELECT value FROM json_each(?))", [json.dumps(request.positions)]
-    own, own_parameters = Selection(include=request.include, exclude=()).sql_condition()
-    wanted, parameters = selection.sql_condition()
-    return (
-        f"position BETWEEN ? AND ? AND received_at >= ? AND received_at < ? AND {own} AND {wanted}",
-        [
-            request.from_position,
-            request.to_position,
-            request.since if request.since is not None else 0,
-            request.until if request.until is not None else 2**62,
-            *own_parameters,
-            *parameters,
-        ],
-    )
+        return condition, parameters
+    filtered, patterns = selection.sql_condition()
+    return f"{condition} AND {filtered}", [*parameters, *patterns]
 
 
 def start(db: Connection, request: Request, *, events: int, now: int) -> int:
-    """Write a replay and its cursor; the service begins it within half a second."""
+    """Write a replay and its cursor; the service begins it within half a second.
+
+    Raises `UsageError` when more events are picked than one replay takes.
+    """
+    if len(request.positions or ()) > REPLAY_PICKED_EVENTS_MAX:
+        raise UsageError(
+            f"one replay takes at most {REPLAY_PICKED_EVENTS_MAX:,} picked events",
+            hint="Replay a range of positions or of time, or pick fewer at once.",
+        )
     kind = "range" if request.positions is None else "events"
     if request.letter_ids:
         kind = "dead_letters"
@@ -121,7 +173,7 @@ def start(db: Connection, request: Request, *, events: int, now: int) -> int:
             request.since,
             request.until,
             json.dumps(request.include),
-            None if request.positions is None else json.dumps(request.positions),
+            None if request.positions is None else json.dumps(sorted(request.positions)),
             now,
             events,
         ),

@@ -54,16 +54,7 @@ def reread(db: Connection, entry: Entry, *, body_bytes_max: int) -> Reread:
     decoded = customerio.decode(body)
     if not isinstance(decoded, Decoded):
         return Reread(entry.id, Became.UNREADABLE, f"{decoded.reason}: {decoded.detail}")
-    event = Event(
-        entry.source,
-        decoded.event_id,
-        decoded.object_type,
-        decoded.metric,
-        decoded.occurred_at,
-        entry.received_at,
-        decoded.lane_key,
-        body,
-    )
+    event = decoded.event(entry.source, received_at=entry.received_at, body=body)
     return _append(db, entry, event)
 
 
@@ -73,7 +64,9 @@ def _append(db: Connection, entry: Entry, event: Event) -> Reread:
     try:
         # It is in quarantine already, so whatever its size it takes no more room there.
         (kept,) = outbox.append(db, [event], quarantine_bytes_max=2**62)
-    except sqlite.ROW_ERRORS as error:
+    except Exception as error:
+        if sqlite.blames_store(error):
+            raise
         _take_back(db)
         return Reread(entry.id, Became.REFUSED, f"the database refuses it ({type(error).__name__})")
     position = next(at.position for at in outbox.find(db, event.event_id) if _same(at, event))

@@ -20,16 +20,13 @@ import msgspec
 
 from streamer.core import customerio
 from streamer.core.errors import StoreError
+from streamer.core.limits import SALVAGE_TRIED_ROWS_MAX
 from streamer.disk import sync_file
 from streamer.store import backup, cursors, facts, migrate, quarantine, sqlite
 from streamer.store.arrival import UnreadableCall
-from streamer.store.outbox import Lane
 from streamer.store.sqlite import Connection
 
 _NUMBER_MAX = 2**62
-_TRIED_ONE_BY_ONE_MAX = 10_000
-"""Row numbers in a damaged range that are tried singly: more than pages in a row are damaged by
-one fault, and over in a second. A gap left by a restore has a thousand million."""
 
 _NUMBERED = {
     "replays": "id",
@@ -192,7 +189,7 @@ class _Rescue:
             except sqlite.Error:
                 after = self._readable_again(f"{select} >= ? ORDER BY {number} LIMIT 1", first)
                 self.done.damaged.append(f"{table} from {first} to {after - 1}")
-                singly = range(first, min(after, first + _TRIED_ONE_BY_ONE_MAX))
+                singly = range(first, min(after, first + SALVAGE_TRIED_ROWS_MAX))
                 yield from self._singly(f"{select} = ?", columns, singly)
                 first = after
             else:
@@ -286,10 +283,7 @@ def _mend_delivery(new: Connection, now: int) -> None:
         " AND destination NOT IN (SELECT name FROM destinations) GROUP BY destination"
     )
     for name, lanes in new.execute("SELECT name, lanes FROM destinations").fetchall():
-        present = {at.lane for at in cursors.load(new, name)}
-        for lane in (Lane(lanes, number) for number in range(lanes)):
-            if lane not in present:
-                cursors.add(new, name, lane, 0, now=now)
+        cursors.cover(new, name, lanes, behind=0, now=now)
     new.execute(
         "UPDATE replays SET state = 'cancelled', finished_at = ? WHERE state = 'running'"
         " AND id NOT IN (SELECT replay_id FROM cursors)",

@@ -4,6 +4,10 @@ Cursor, dead letters, ledger, counters and the destination's own mark move
 together or not at all. The generation decides: when an operator has changed
 the cursor since the batch was read, nothing is written and the drain starts
 over from what the database says.
+
+A commit that was reported as failed may have reached the disk all the same,
+and its settlement is written again then. It finds the cursor where it would
+put it, and adds nothing: no batch is counted or told of twice.
 """
 
 from __future__ import annotations
@@ -46,7 +50,12 @@ def settle(db: Connection, settlement: Settlement) -> int | None:
     None, and nothing written, when the cursor is not ours any more.
     """
     cursor = settlement.cursor
-    ours = cursors.save(
+    stands_at = cursors.stands_at(db, cursor.id, cursor.generation)
+    if stands_at is None:
+        return None
+    if stands_at != cursor.progress:
+        return 0 if stands_at == settlement.progress else None
+    cursors.save(
         db,
         cursor.id,
         cursor.generation,
@@ -54,8 +63,6 @@ def settle(db: Connection, settlement: Settlement) -> int | None:
         state=settlement.state,
         now=settlement.now,
     )
-    if not ours:
-        return None
     accepted = [event for run in settlement.accepted_runs for event in run]
     ledger_id = _write_ledger(db, settlement)
     if settlement.buried:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import os
 import sqlite3 as _standard
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,15 +36,6 @@ else:
 Error = engine.Error
 DatabaseError = engine.DatabaseError
 OperationalError = engine.OperationalError
-ROW_ERRORS: tuple[type[Exception], ...] = (
-    engine.IntegrityError,
-    engine.DataError,
-    engine.InterfaceError,
-    engine.ProgrammingError,
-    OverflowError,
-    UnicodeError,
-)
-"""What a single row that cannot be stored raises; the rest of its batch is innocent."""
 
 complete_statement = engine.complete_statement
 
@@ -52,7 +44,6 @@ MODULE: str = engine.__name__
 
 __all__ = [
     "MODULE",
-    "ROW_ERRORS",
     "VERSION",
     "Connection",
     "DatabaseError",
@@ -64,6 +55,7 @@ __all__ = [
     "is_safe_version",
     "map_error",
     "may_pass",
+    "one_moment",
     "open_in_memory",
     "open_reader",
     "open_writer",
@@ -75,7 +67,8 @@ __all__ = [
 _LOCKED = {5, 6}  # BUSY, LOCKED
 _FULL = {13}
 _NOT_OPEN = {8, 14}  # READONLY, CANTOPEN
-_FAILING = {10, 11, 26}  # IOERR, CORRUPT, NOTADB
+_FAILING = {10, 11}  # IOERR, CORRUPT
+_NO_DATABASE = {26}  # NOTADB
 _DAMAGED = {11, 26}  # CORRUPT, NOTADB
 _ELSEWHERE = {7, 9, 15}  # NOMEM, INTERRUPT, PROTOCOL
 
@@ -195,6 +188,16 @@ def _connect(uri: str) -> Connection:
     return connection
 
 
+@contextmanager
+def one_moment(connection: Connection) -> Iterator[None]:
+    """Read everything inside as it was at one moment, whatever others write meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def _require(connection: Connection, setting: str, name: str, expected: object) -> None:
     """Set a pragma and read it back: a durability setting that did not take is no setting."""
     connection.execute(f"PRAGMA {setting}")
@@ -212,7 +215,9 @@ def _quote(path: Path) -> str:
 
 def blames_store(error: Exception) -> bool:
     """Tell whether an error is the database's or the disk's fault, not that of one statement."""
-    return _primary_code(error) in _LOCKED | _FULL | _NOT_OPEN | _FAILING | _ELSEWHERE
+    return (
+        _primary_code(error) in _LOCKED | _FULL | _NOT_OPEN | _FAILING | _NO_DATABASE | _ELSEWHERE
+    )
 
 
 def may_pass(error: Exception) -> bool:
@@ -240,6 +245,13 @@ def map_error(error: Exception) -> StoreError:
         return StoreDamaged(
             f"the database or its disk is failing ({error})",
             hint="Look at the kernel log; run `streamer db check`; see STR-206 in operating.md.",
+        )
+    if code in _NO_DATABASE:
+        return StoreDamaged(
+            "the file is not a database of SQLite",
+            hint="Look at data_dir in the configuration: the file may be another program's. If it "
+            "was a database, see to the disk, and put a copy in its place with `streamer db "
+            "restore`.",
         )
     return StoreError(f"the database refused ({error})")
 

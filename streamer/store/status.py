@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from streamer.core.times import rfc3339
-from streamer.store import alarms, cursors, dead_letters, destinations, lag, replays
+from streamer.store import alarms, cursors, dead_letters, destinations, lag, replays, sqlite
 from streamer.store.alarms import RaisedAlarm
 from streamer.store.cursors import Cursor
 from streamer.store.destinations import Known
@@ -85,11 +85,8 @@ class Status(msgspec.Struct, frozen=True):
 
 def read(db: Connection, *, now: int) -> Status:
     """Read the state of everything; costs the same at ten events and at ten million."""
-    db.execute("BEGIN")
-    try:
+    with sqlite.one_moment(db):
         return _read(db, now)
-    finally:
-        db.execute("ROLLBACK")
 
 
 def _read(db: Connection, now: int) -> Status:

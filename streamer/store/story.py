@@ -22,7 +22,6 @@ from streamer.store.cursors import Cursor
 from streamer.store.dead_letters import DeadLetter
 from streamer.store.destinations import Known
 from streamer.store.ledger import Entry
-from streamer.store.replays import Replay
 from streamer.store.sqlite import Connection
 
 
@@ -148,7 +147,7 @@ def _acceptance(
 ) -> Acceptance | None:
     """Read one ledger row; None when the event was not in its batch, as far as can be known."""
     replay = replays.load(db, entry.replay_id) if entry.replay_id else None
-    if replay is not None and not _asks_for(replay, event):
+    if replay is not None and not replay.wants(event):
         return None
     every, wanted = _count_in(db, known, entry)
     certain = entry.events >= every or _closes(entry, letter)
@@ -221,21 +220,10 @@ def _replays_to_come(db: Connection, known: Known, event: StoredEvent) -> list[i
         replay.id
         for replay in replays.list_replays(db, running_only=True)
         if replay.destination == known.name
-        and _asks_for(replay, event)
+        and replay.wants(event)
         and (selected or replay.positions is not None)
         and not any(
             at.has_settled(event.position, event.lane_key)
             for at in cursors.load(db, known.name, replay_id=replay.id)
         )
     ]
-
-
-def _asks_for(replay: Replay, event: StoredEvent) -> bool:
-    if replay.positions is not None:
-        return event.position in replay.positions
-    return (
-        replay.from_position <= event.position <= replay.to_position
-        and (replay.since is None or event.received_at >= replay.since)
-        and (replay.until is None or event.received_at < replay.until)
-        and replay.selection.matches(event.object_type, event.metric)
-    )

@@ -9,8 +9,7 @@ from __future__ import annotations
 from quart import Quart
 from werkzeug.exceptions import HTTPException
 
-PAGE_BODY_BYTES_MAX = 64 * 1024
-"""No page wants a body; this much of one is read so that it can be refused politely."""
+from streamer.core.limits import PAGE_BODY_BYTES_MAX
 
 
 def make_bare(name: str) -> Quart:

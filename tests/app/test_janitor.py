@@ -169,7 +169,7 @@ async def test_without_a_destination_events_go_once_retention_has_passed(
 async def test_nothing_is_pruned_after_the_clock_leapt(household: Household) -> None:
     _fill(household.path, 10, settled=True)
     await household.janitor.prune()
-    household.clock.move(400 * DAY)
+    household.clock.leap(400 * DAY)
     await household.janitor.prune()
     await household.janitor.finish()
     assert household.events() == 10
@@ -179,14 +179,24 @@ async def test_nothing_is_pruned_after_the_clock_leapt(household: Household) -> 
 async def test_a_clock_that_comes_back_is_believed_again(household: Household) -> None:
     _fill(household.path, 10, settled=True)
     await household.janitor.prune()
-    household.clock.move(400 * DAY)
+    household.clock.leap(400 * DAY)
     await household.janitor.prune()
-    household.clock.move(-400 * DAY)
+    household.clock.leap(-400 * DAY)
     await household.janitor.prune()
     await household.janitor.finish()
     assert "STR-208" not in household.standing()
     await _days_pass(household, 15)
     assert household.events() == 0
+
+
+async def test_a_disk_that_was_too_full_for_pruning_leaves_no_doubt_in_the_clock(
+    household: Household,
+) -> None:
+    await household.janitor.prune()
+    household.clock.move(26 * 3_600)
+    await household.janitor.prune()
+    await household.janitor.finish()
+    assert "STR-208" not in household.standing()
 
 
 def _pages(db: Connection) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from streamer.app.outlook import Forecast, Outlook, Pins, read_pins
 from streamer.app.room import Room
 from streamer.core import alarms
 from streamer.observe.board import Board
-from streamer.store import replays, sqlite
+from streamer.store import dead_letters, replays
 from streamer.store.destinations import Declared
-from tests.store.build import append, declare, event, open_fresh
+from streamer.store.replays import Request
+from streamer.store.sqlite import Connection
+from tests.store.build import NOW, append, burial, declare, event, open_fresh, read_all
 from tests.support.manual_clock import ManualClock
 
-NOTHING = Pins(slowest=None, orphans=(), quarantine_bytes=0)
+NOTHING = Pins()
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def test_the_disk_alarm_says_which_share_is_passed(
 
 def test_the_disk_alarm_names_who_keeps_the_events_and_when_it_will_be_full(board: Board) -> None:
     outlook = Outlook(board, quarantine_bytes_max=10)
-    pins = Pins(slowest="lake", orphans=(), quarantine_bytes=0)
+    pins = Pins(events=9, slowest="lake", pending=7)
     outlook.look(_room(80), pins, monotonic_seconds=0)
     outlook.look(_room(90), pins, monotonic_seconds=3600)
     message = _raised(board)[alarms.DISK_FILLING.code]
@@ -77,7 +80,7 @@ def test_a_forecast_needs_two_looks_and_a_loss() -> None:
 
 def test_an_orphan_is_named_until_it_is_forgotten(board: Board) -> None:
     outlook = Outlook(board, quarantine_bytes_max=10)
-    orphaned = Pins(slowest="old", orphans=("old",), quarantine_bytes=0)
+    orphaned = Pins(slowest="old", orphans=("old",))
     outlook.look(_room(0), orphaned, monotonic_seconds=0)
     assert "destination forget old" in _raised(board)[alarms.ORPHAN_CURSOR.code]
     outlook.look(_room(0), NOTHING, monotonic_seconds=60)
@@ -88,56 +91,69 @@ def test_an_orphan_is_named_until_it_is_forgotten(board: Board) -> None:
 
 def test_a_full_quarantine_is_an_alarm(board: Board) -> None:
     outlook = Outlook(board, quarantine_bytes_max=10)
-    full = Pins(slowest=None, orphans=(), quarantine_bytes=10)
+    full = Pins(quarantine_bytes=10)
     outlook.look(_room(0), full, monotonic_seconds=0)
     assert alarms.QUARANTINE_FULL.code in _raised(board)
 
 
-def test_pins_are_read_from_the_database(tmp_path: Path) -> None:
-    db = open_fresh(tmp_path / "streamer.db")
-    declare(db, Declared("old", "file"))
-    append(db, event(1), event(2))
-    declare(db, Declared("new", "file", start="now"))
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Connection]:
+    """Ten events, a destination that has settled three of them and one that has settled all."""
+    with closing(open_fresh(tmp_path / "streamer.db")) as opened:
+        declare(opened, Declared("slow", "http"), Declared("archive", "file"))
+        append(opened, *(event(number) for number in range(1, 11)))
+        _stand(opened, slow=3, archive=10)
+        yield opened
+
+
+def _stand(db: Connection, **positions: int) -> None:
+    for name, position in positions.items():
+        db.execute("UPDATE cursors SET position = ? WHERE destination = ?", (position, name))
+
+
+def test_the_destination_that_is_furthest_behind_is_named_with_what_waits_for_it(
+    db: Connection,
+) -> None:
+    assert read_pins(db).tell() == "of 10 events 7 wait for slow"
+
+
+def test_nobody_is_named_when_all_is_settled(db: Connection) -> None:
+    _stand(db, slow=10)
     pins = read_pins(db)
-    assert (pins.slowest, pins.orphans) == ("old", ("old",))
-    db.close()
+    assert (pins.slowest, pins.lettered) == (None, None)
+    assert pins.tell() == "of 10 events all are settled and kept for outbox.retention_days"
 
 
-def _pins(path: Path) -> Pins:
-    with closing(sqlite.open_reader(path)) as db:
-        return read_pins(db)
+def test_a_replay_is_named_when_it_is_what_holds(db: Connection) -> None:
+    _stand(db, slow=10)
+    number = replays.start(db, Request("archive", 1, 10), events=10, now=NOW)
+    assert read_pins(db).tell() == f"of 10 events 10 wait for replay {number} of archive"
 
 
-def test_who_has_settled_everything_keeps_nothing_configured_or_not(tmp_path: Path) -> None:
-    path = tmp_path / "streamer.db"
-    with closing(open_fresh(path)) as db:
-        declare(db, Declared("lake", "file"), Declared("gone", "file"))
-        declare(db, Declared("lake", "file"))
-        append(db, *(event(number) for number in range(3)))
-        db.execute("UPDATE cursors SET position = 3")
-        assert (_pins(path).slowest, _pins(path).orphans) == (None, ())
-        db.execute("UPDATE cursors SET position = 2 WHERE destination = 'gone'")
-        assert (_pins(path).slowest, _pins(path).orphans) == ("gone", ("gone",))
+def test_a_floor_holds_nothing(db: Connection) -> None:
+    _stand(db, slow=10)
+    db.execute("UPDATE cursors SET position = 2 WHERE destination = 'archive'")
+    declare(db, Declared("slow", "http"), Declared("archive", "file", lanes=2))
+    db.execute("UPDATE cursors SET position = 10 WHERE lanes = 2")
+    assert read_pins(db).slowest is None
 
 
-def test_a_replay_keeps_events_too(tmp_path: Path) -> None:
-    path = tmp_path / "streamer.db"
-    with closing(open_fresh(path)) as db:
-        declare(db, Declared("slow", "http"), Declared("archive", "file"))
-        append(db, *(event(number) for number in range(3)))
-        db.execute("UPDATE cursors SET position = 3")
-        replays.start(db, replays.Request("archive", 1, 3), events=3, now=1)
-    assert _pins(path).slowest == "archive"
+def test_dead_letters_are_named_with_the_destination_that_has_most(db: Connection) -> None:
+    _stand(db, slow=10)
+    stored = read_all(db)
+    dead_letters.bury(db, "slow", [burial(one) for one in stored[:3]], now=NOW)
+    dead_letters.bury(db, "archive", [burial(one) for one in stored[:2]], now=NOW)
+    assert read_pins(db).tell() == "of 10 events 5 are dead letters, most of them of slow"
 
 
-def test_a_cursor_of_an_earlier_lane_count_keeps_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "streamer.db"
-    with closing(open_fresh(path)) as db:
-        declare(db, Declared("lake", "file"))
-        append(db, event(1))
-        declare(db, Declared("lake", "file", lanes=2))
-        db.execute("UPDATE cursors SET position = 1 WHERE lanes = 2")
-    assert _pins(path).slowest is None
+def test_a_destination_that_is_not_configured_is_an_orphan_while_it_holds_something(
+    db: Connection,
+) -> None:
+    declare(db, Declared("archive", "file"))
+    pins = read_pins(db)
+    assert (pins.slowest, pins.orphans) == ("slow", ("slow",))
+    _stand(db, slow=10)
+    assert read_pins(db).orphans == ()
 
 
 def test_an_alarm_of_an_earlier_process_ends_when_nothing_is_kept_any_more(board: Board) -> None:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from streamer.cli import dead_letters as dead_letters_command
 from streamer.core.times import rfc3339
 from streamer.store import dead_letters
 from tests.cli.desk import CONFIG, Desk
@@ -45,7 +46,7 @@ def states(desk: Desk) -> list[str]:
         (["--destination", "hook"], [1, 2, 3]),
         (["--reason", "http_422"], [3]),
         (["--state", "discarded"], []),
-        (["--state", "any", "--limit", "1"], [1]),
+        (["--state", "any", "--limit", "1"], [4]),
     ],
 )
 def test_letters_are_listed_by_destination_reason_and_state(
@@ -87,6 +88,16 @@ def test_a_retry_is_one_replay_for_each_destination(letters: Desk) -> None:
     assert states(letters) == ["retrying"] * 4
     rows = letters.query("SELECT kind, positions, from_position, to_position FROM replays")
     assert rows == [("dead_letters", "[2, 3, 5]", 2, 5), ("dead_letters", "[2]", 2, 2)]
+
+
+def test_a_retry_of_very_many_is_several_replays_each_in_a_transaction_of_its_own(
+    letters: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters_command, "REPLAY_PICKED_EVENTS_MAX", 2)
+    started = letters.ask("dead-letters", "retry", "--all", "--destination", "hook")
+    assert [one["events"] for one in started] == [2, 1]
+    assert letters.query("SELECT positions FROM replays ORDER BY id") == [("[2, 3]",), ("[5]",)]
+    assert states(letters) == ["retrying"] * 3 + ["open"]
 
 
 def test_a_retry_of_some_leaves_the_others(letters: Desk) -> None:

@@ -71,7 +71,8 @@ def test_the_list_as_json_tells_what_is_known_without_the_body(filled: Desk) -> 
         (["--since", "1s"], []),
         (["--until", "1s"], [1, 2, 3, 4]),
         (["--undelivered", "archive", "--type", "email.sent"], [3, 4]),
-        (["--person", "3@example.com"], []),
+        (["--person", "3@Example.com"], [3]),
+        (["--person", "3"], []),
     ],
 )
 def test_a_list_is_narrowed_by_options(

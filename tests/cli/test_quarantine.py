@@ -140,6 +140,20 @@ def test_a_large_quarantine_is_read_in_several_transactions(desk: Desk) -> None:
     assert len(desk.acts()) == 3
 
 
+def test_a_large_quarantine_is_deleted_in_several_transactions(desk: Desk) -> None:
+    count = 2 * ENTRIES_AT_ONCE + 1
+    with desk.database() as db:
+        append(db, *(unreadable(b"%d" % number) for number in range(count)))
+    answer = desk.run("quarantine", "discard", "--all", "--yes")
+    assert answer.out == f"deleted {count} entries\n"
+    assert ids(desk) == []
+    assert [detail for _, detail in desk.acts()] == [
+        "20, from 1 to 20",
+        "20, from 21 to 40",
+        "1, from 41 to 41",
+    ]
+
+
 @pytest.mark.parametrize("command", ["retry", "discard"])
 @pytest.mark.parametrize(
     ("arguments", "said"),

@@ -6,19 +6,32 @@ import itertools
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
+from streamer.cli import common
 from streamer.cli.replay import TYPES_SHOWN
 from streamer.cli.watch import watch_replay
 from streamer.cli.wording import moment_text
+from streamer.config.model import Config
 from streamer.core.settlement import Progress
 from streamer.core.times import rfc3339
 from streamer.store import cursors, destinations, lockfile, replays
 from streamer.store.cursors import CursorState
 from streamer.store.destinations import Declared
+from streamer.store.sqlite import Connection
 from tests.cli.desk import CONFIG, Desk
-from tests.store.build import NOW, accept, append, event, only_cursor, read_all
+from tests.store.build import (
+    NOW,
+    accept,
+    append,
+    counted_steps,
+    event,
+    fill_outbox,
+    only_cursor,
+    read_all,
+)
 from tests.support.service import clean_environment
 
 
@@ -41,6 +54,32 @@ def start(desk: Desk, *options: str) -> replays.Replay:
     assert replay is not None
     assert replay.events == started["events"]
     return replay
+
+
+def test_a_rewind_counts_nothing_while_it_holds_the_lock(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = 20_000
+    with desk.database() as db:
+        fill_outbox(db, events)
+        db.execute("UPDATE cursors SET position = ?", (events,))
+    steps: list[int] = []
+    change = common.change_database
+
+    def counted(settings: Config, work: Callable[[Connection], object]) -> object:
+        def work_counted(db: Connection) -> object:
+            with counted_steps(db) as taken:
+                result = work(db)
+            steps.extend(taken)
+            return result
+
+        return change(settings, work_counted)
+
+    monkeypatch.setattr(common, "change_database", counted)
+    answer = desk.run("replay", "start", "archive", "--rewind", "--all", "--yes", "--json")
+    assert answer.json["events"] == events
+    assert len(steps) == 1
+    assert steps[0] < events / 10
 
 
 @pytest.mark.parametrize(

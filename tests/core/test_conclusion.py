@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from streamer.core.conclusion import PROBED_EVENTS_MIN, REFUSALS_MAX
 from streamer.core.event import StoredEvent
+from streamer.core.limits import PROBED_EVENTS_MIN, REFUSALS_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
 from tests.core.simulation import (
     DAY,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from streamer.core import limits
@@ -75,3 +77,68 @@ def test_every_limit_says_why() -> None:
         [name] = [target.id for target in statement.targets if isinstance(target, ast.Name)]
         is_text = isinstance(reason, ast.Expr) and isinstance(reason.value, ast.Constant)
         assert is_text or name in units, name
+
+
+FIXED_BY_OTHERS = {
+    "streamer/config/address.py": {"UNIX_PATH_BYTES_MAX"},
+    "streamer/core/customerio.py": {"SECONDS_MAX"},
+    "streamer/core/retry_after.py": {"SECONDS_MAX"},
+}
+"""Numbers that a format or an interface fixes, by file."""
+
+
+def sources(*, beside_commands: bool = False) -> Iterator[tuple[str, ast.Module]]:
+    """Read the program, without the limits themselves and perhaps without the commands."""
+    for path in sorted((ROOT / "streamer").rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        if name == "streamer/core/limits.py" or (beside_commands and "/cli/" in name):
+            continue
+        yield name, ast.parse(path.read_text())
+
+
+def test_each_limit_has_a_user() -> None:
+    used = {
+        found.id if isinstance(found, ast.Name) else found.attr
+        for _, tree in sources()
+        for found in ast.walk(tree)
+        if isinstance(found, ast.Name | ast.Attribute)
+    }
+    inside = Counter(
+        found.id
+        for found in ast.walk(ast.parse(inspect.getsource(limits)))
+        if isinstance(found, ast.Name)
+    )
+    names = {name for name in vars(limits) if name.isupper()}
+    assert sorted(name for name in names - used if inside[name] == 1) == []
+
+
+def test_each_limit_has_one_definition() -> None:
+    """A second one would be changed alone; what a command shows at most stands beside it."""
+    here = {name for name in vars(limits) if name.isupper()}
+    elsewhere = [
+        f"{file}: {name}"
+        for file, tree in sources(beside_commands=True)
+        for name in assigned(tree)
+        if re.fullmatch(r"[A-Z][A-Z_]*_(MAX|MIN|LOW)", name)
+        and name not in FIXED_BY_OTHERS.get(file, set())
+    ]
+    assert elsewhere == []
+    assert [
+        f"{file}: {name}" for file, tree in sources() for name in assigned(tree) if name in here
+    ] == []
+
+
+def assigned(tree: ast.Module) -> list[str]:
+    """Name what a module assigns at its top."""
+    targets = [
+        target
+        for statement in tree.body
+        for target in (
+            statement.targets
+            if isinstance(statement, ast.Assign)
+            else [statement.target]
+            if isinstance(statement, ast.AnnAssign)
+            else []
+        )
+    ]
+    return [target.id for target in targets if isinstance(target, ast.Name)]

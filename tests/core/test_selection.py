@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from streamer.core.catalogue import known_types, type_names
 from streamer.core.errors import ConfigurationError
-from streamer.core.selection import PATTERNS_MAX, Selection, validate_pattern
+from streamer.core.limits import PATTERNS_MAX
+from streamer.core.selection import Selection, validate_pattern
 
 # What is special to one matcher or the other, so that a slip in escaping shows.
 ODD = "aZ.*?[]^-!\\(|$\n\0é🎉\ufffd\ufffe\uffff%_'\""

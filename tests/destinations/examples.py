@@ -28,6 +28,9 @@ class StandingClock:
     async def sleep(self, seconds: float) -> None:
         self.now_ms += round(seconds * 1000)
 
+    def boottime(self) -> float:
+        return self.now_ms / 1000
+
     def jitter(self) -> float:
         return 0.5
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from streamer.core.limits import SINGLE_SECONDS_MAX
 from streamer.core.outcome import ACCEPTED, NOT_ATTEMPTED, Outcome, Verdict
-from streamer.destinations.http import SINGLE_SECONDS_MAX
 from streamer.destinations.options import Privacy
 from tests.destinations.examples import StandingClock, stored_event, stored_events
 from tests.destinations.http_cases import http_destination

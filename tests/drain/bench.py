@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from streamer.clock import Clock
 from streamer.core.alarms import Alarm
 from streamer.core.errors import StoreError
 from streamer.core.event import Event, StoredEvent
@@ -26,6 +27,7 @@ from streamer.destinations.base import Destination, Finding
 from streamer.drain.feed import LiveFeed
 from streamer.drain.shared import DrainPolicy, Shared
 from streamer.drain.track import TrackLoop
+from streamer.observe.board import Board
 from streamer.store import cursors, destinations, migrate, outbox, sqlite
 from streamer.store.arrival import Kept
 from streamer.store.connection import Database, connect_reader
@@ -59,6 +61,9 @@ class VirtualClock:
     def monotonic(self) -> float:
         return self.seconds
 
+    def boottime(self) -> float:
+        return self.seconds
+
     def jitter(self) -> float:
         return self.jitters.pop(0) if self.jitters else 0.5
 
@@ -84,19 +89,21 @@ class VirtualClock:
         return True
 
 
-class Board:
-    """Remembers which alarms stand."""
+class WatchedBoard(Board):
+    """A board that can be asked."""
 
-    def __init__(self) -> None:
-        self.standing: set[str] = set()
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
         self.noted: list[tuple[str, str]] = []
 
-    def note(self, alarm: Alarm, subject: str, message: str) -> None:
-        self.standing.add(alarm.code)
-        self.noted.append((alarm.code, message))
+    @property
+    def codes(self) -> set[str]:
+        """What stands, whatever it is about."""
+        return {code for code, _ in self.standing}
 
-    def clear(self, alarm: Alarm, subject: str) -> None:
-        self.standing.discard(alarm.code)
+    def note(self, alarm: Alarm, subject: str, message: str) -> None:
+        super().note(alarm, subject, message)
+        self.noted.append((alarm.code, message))
 
 
 class ScriptedDestination(Destination):
@@ -181,7 +188,7 @@ class Bench:
         self, writer: Writer, writing: asyncio.Task[None], reader: Database, db: Connection
     ) -> None:
         self.clock = VirtualClock()
-        self.board = Board()
+        self.board = WatchedBoard(self.clock)
         self.writer = writer
         self._writing = writing
         self.reader = reader

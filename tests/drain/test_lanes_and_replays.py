@@ -149,7 +149,7 @@ async def test_a_success_on_one_lane_does_not_clear_the_alarm_of_another(on_benc
     drain.wake()
     await on_bench.advance(1)
     assert (2,) in on_bench.destination.sent
-    assert HELD.code in on_bench.board.standing
+    assert HELD.code in on_bench.board.codes
 
 
 async def test_a_lane_of_bad_events_is_judged_by_what_the_other_lane_is_taken(

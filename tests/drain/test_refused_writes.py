@@ -65,7 +65,7 @@ async def test_a_refused_settlement_holds_the_destination_and_probes_with_one_ev
     await on_bench.settle_down()
     assert on_bench.destination.sent == [(1, 2, 3, 4)]
     assert track.track.phase is Phase.HELD
-    assert on_bench.board.standing == {UNSETTLED.code}, "it is not the destination that refuses"
+    assert on_bench.board.codes == {UNSETTLED.code}, "it is not the destination that refuses"
     shown = status.read(on_bench.db, now=on_bench.clock.now()).destinations[NAME]
     assert (shown.state, shown.cursor) == ("held", 0)
     assert "it does not fit" in shown.last_error
@@ -80,7 +80,7 @@ async def test_a_refused_settlement_holds_the_destination_and_probes_with_one_ev
     await on_bench.advance(900)
     assert on_bench.cursor().progress.position == 8
     assert on_bench.cursor().state.state == "ready"
-    assert not on_bench.board.standing
+    assert not on_bench.board.codes
 
 
 async def test_a_poke_tries_at_once_whether_it_can_be_written_now(on_bench: Bench) -> None:
@@ -106,12 +106,12 @@ async def test_not_even_the_hold_can_be_written_and_it_does_not_spin(
     on_bench.start(on_bench.track(on_bench.shared()).run())
     await on_bench.advance(HELD_PROBE_SECONDS_MIN - 1)
     assert on_bench.destination.sent == [(1, 2, 3, 4)]
-    assert UNSETTLED.code in on_bench.board.standing
+    assert UNSETTLED.code in on_bench.board.codes
     assert len(lines) == 2
     do(on_bench, ALLOW)
     await on_bench.advance(2)
     assert on_bench.cursor().progress.position == 4
-    assert not on_bench.board.standing
+    assert not on_bench.board.codes
 
 
 async def test_an_exclusive_destination_undoes_what_cannot_be_written_down(
@@ -183,7 +183,7 @@ async def test_a_later_deferral_does_not_pass_for_a_settlement_that_worked(
     on_bench.destination.answer = lambda batch: [deferred("http_503") for _ in batch]
     await on_bench.advance(61)
     assert on_bench.cursor().state.state == "waiting"
-    assert UNSETTLED.code in on_bench.board.standing
+    assert UNSETTLED.code in on_bench.board.codes
 
 
 async def test_the_alarm_stands_until_each_lane_is_through(on_bench: Bench) -> None:
@@ -200,11 +200,11 @@ async def test_the_alarm_stands_until_each_lane_is_through(on_bench: Bench) -> N
     tracks[0].poked = True
     shared.wake()
     await on_bench.settle_down()
-    assert UNSETTLED.code in on_bench.board.standing
+    assert UNSETTLED.code in on_bench.board.codes
     tracks[1].poked = True
     shared.wake()
     await on_bench.settle_down()
-    assert not on_bench.board.standing
+    assert not on_bench.board.codes
 
 
 async def test_what_a_filter_passed_and_cannot_be_noted_is_tried_again_later(
@@ -218,12 +218,12 @@ async def test_what_a_filter_passed_and_cannot_be_noted_is_tried_again_later(
     )
     await on_bench.advance(300)
     assert not running.done()
-    assert UNSETTLED.code in on_bench.board.standing
+    assert UNSETTLED.code in on_bench.board.codes
     assert len(lines) <= 10, "twice a minute"
     do(on_bench, ALLOW)
     await on_bench.advance(60)
     assert on_bench.cursor().progress.position == 5
-    assert not on_bench.board.standing
+    assert not on_bench.board.codes
 
 
 async def test_a_replay_whose_end_cannot_be_noted_neither_spins_nor_ends_the_drain(
@@ -243,7 +243,7 @@ async def test_a_replay_whose_end_cannot_be_noted_neither_spins_nor_ends_the_dra
     drain.apply(destinations.load(on_bench.db, NAME), replays.running(on_bench.db, NAME), {})
     await on_bench.advance(REFUSED_RETRY_SECONDS * 3 - 1)
     assert not running.done()
-    assert UNSETTLED.code in on_bench.board.standing
+    assert UNSETTLED.code in on_bench.board.codes
     refused = [line for line in lines if line["event"] == "drain.write_refused"]
     assert len(refused) == 3
     do(on_bench, ALLOW)
@@ -251,7 +251,7 @@ async def test_a_replay_whose_end_cannot_be_noted_neither_spins_nor_ends_the_dra
     found = replays.load(on_bench.db, started)
     assert found is not None
     assert found.state == "done"
-    assert not on_bench.board.standing
+    assert not on_bench.board.codes
     assert drain.alive_until > on_bench.clock.monotonic()
 
 
@@ -267,7 +267,7 @@ async def test_a_mark_that_cannot_be_stored_keeps_the_destination_closed(on_benc
     await on_bench.advance(60)
     assert not running.done()
     assert not on_bench.destination.sent
-    assert HELD.code in on_bench.board.standing
+    assert HELD.code in on_bench.board.codes
     do(on_bench, ALLOW)
     await on_bench.advance(31)
     assert on_bench.destination.sent == [(1,)]
@@ -285,7 +285,7 @@ async def test_a_full_disk_is_waited_out_with_backoff_and_counted(
     await on_bench.advance(600)
     assert 55 <= shared.retries <= 65, "soon every ten seconds"
     assert [line["tries"] for line in lines] == [1, 2, 4, 8, 16, 32]
-    assert not on_bench.board.standing
+    assert not on_bench.board.codes
     await on_bench.writer.maintain(lambda db: db.execute("PRAGMA max_page_count = 1000000"))
     await on_bench.advance(SETTLE_RETRY_SECONDS_MAX)
     assert on_bench.cursor().progress.position == 4

@@ -70,12 +70,12 @@ async def test_a_destination_that_cannot_be_opened_is_tried_again_and_hurts_nobo
     drain = new_drain(on_bench)
     on_bench.start(drain.run())
     await on_bench.advance(OPEN_RETRY_SECONDS - 1)
-    assert HELD.code in on_bench.board.standing
+    assert HELD.code in on_bench.board.codes
     assert not on_bench.destination.sent
     assert drain.alive_until > on_bench.clock.monotonic()
     await on_bench.advance(2)
     assert on_bench.destination.sent == [(1,)]
-    assert HELD.code not in on_bench.board.standing
+    assert HELD.code not in on_bench.board.codes
 
 
 async def test_a_pause_and_a_resume_by_an_operator_are_obeyed(on_bench: Bench) -> None:

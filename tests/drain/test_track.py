@@ -187,7 +187,7 @@ async def test_a_culprit_at_the_end_of_what_was_read_needs_no_hold(on_bench: Ben
     assert on_bench.clock.monotonic() == 0
     assert on_bench.buried() == {160: "http_400"}
     assert on_bench.cursor().progress.position == 170
-    assert HELD.code not in on_bench.board.standing
+    assert HELD.code not in on_bench.board.codes
 
 
 @pytest.mark.parametrize("script", [{2: "d", 3: "h"}, {2: "h"}, {2: "hd"}, {3: "d", 6: "h"}])

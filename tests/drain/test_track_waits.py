@@ -68,7 +68,7 @@ async def test_a_poke_ends_a_wait_and_a_hold(on_bench: Bench) -> None:
     on_bench.start(track.run())
     await on_bench.settle_down()
     assert on_bench.destination.sent == [(1, 2, 3)]
-    assert HELD.code in on_bench.board.standing
+    assert HELD.code in on_bench.board.codes
     track.poked = True
     shared.wake()
     await on_bench.settle_down()
@@ -78,7 +78,7 @@ async def test_a_poke_ends_a_wait_and_a_hold(on_bench: Bench) -> None:
     shared.wake()
     await on_bench.settle_down()
     assert on_bench.cursor().progress.position == 3
-    assert not on_bench.board.standing
+    assert not on_bench.board.codes
 
 
 async def test_a_held_destination_is_probed_with_one_event_and_the_wait_is_stored(
@@ -247,9 +247,9 @@ async def test_an_outage_alarm_is_raised_after_a_while_and_cleared(on_bench: Ben
     on_bench.destination.answer = says(deferred("http_503"))
     on_bench.start(on_bench.track(on_bench.shared()).run())
     await on_bench.advance(600)
-    assert OUTAGE.code not in on_bench.board.standing
+    assert OUTAGE.code not in on_bench.board.codes
     await on_bench.advance(900)
-    assert OUTAGE.code in on_bench.board.standing
+    assert OUTAGE.code in on_bench.board.codes
     on_bench.destination.answer = lambda batch: [ACCEPTED for _ in batch]
     await on_bench.advance(300)
-    assert not on_bench.board.standing
+    assert not on_bench.board.codes

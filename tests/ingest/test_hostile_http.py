@@ -41,11 +41,12 @@ def statuses(found: list[Answer]) -> list[int]:
 @pytest.mark.parametrize(
     "path",
     [
-        "/webhooks", "/webhooks/", "/webhooks/nobody", "/webhooks/a/b", f"{PATH}/", f"{PATH}/..",
+        "/webhooks", "/webhooks/", "/webhooks/nobody", "/webhooks/a/b", f"{PATH}//", f"{PATH}/..",
         f"/{PATH}", "/webhooks/./customerio", "/webhooks/%2e%2e/customerio",
         "/webhooks/%2fcustomerio", f"{PATH}%00", f"{PATH}%0d%0a", f"{PATH}%", f"{PATH};a=b",
         "/webhooks/Customerio", f"{PATH}%20", "/webhooks/%ff", "/webhooks/__class__", "/", "*",
         "//", "/?", "/static/x", "/livez/", "/metrics", "/api/status", "http://localhost/",
+        "http://localhost", "http://", "http:/webhooks/customerio", f"ftp://localhost{PATH}",
         PATH[1:], "/" + "a" * 8192, "/webhooks/" + "%41" * 2000,
     ],
 )  # fmt: skip
@@ -55,10 +56,21 @@ async def test_every_other_path_is_404_and_stores_nothing(ingest: Ingest, path: 
     assert ingest.is_empty()
 
 
-@pytest.mark.parametrize("path", [f"{PATH}?a=b", f"{PATH}?", "/webhooks/custom%65rio"])
-async def test_a_query_or_an_escaped_letter_is_the_same_path(ingest: Ingest, path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{PATH}?a=b", f"{PATH}?", "/webhooks/custom%65rio", f"{PATH}/", f"{PATH}/?a=b",
+        f"http://localhost{PATH}", f"HTTPS://hooks.example.com:8443{PATH}/", f"http://{PATH}?a=b",
+    ],
+)  # fmt: skip
+async def test_however_the_target_is_written_it_is_the_same_path(ingest: Ingest, path: str) -> None:
     assert statuses(await answers_to(ingest, call(BODY, path=path))) == [200]
     assert ingest.bodies() == [BODY]
+
+
+async def test_health_too_is_found_under_its_whole_url(ingest: Ingest) -> None:
+    found = await answers_to(ingest, head([], "GET", "http://localhost/livez"))
+    assert statuses(found) == [200]
 
 
 @pytest.mark.parametrize(

@@ -115,3 +115,14 @@ def test_a_head_that_is_refused(
 ) -> None:
     refusal = read_headers(headers, version).refusal
     assert (None if refusal is None else refusal.status) == status
+
+
+def test_memory_that_is_not_there_for_a_beginning_is_not_given_back_either() -> None:
+    """A giant that comes when memory is short must not leave more of it than there was."""
+    budget = Budget(200_000)
+    budget.take(190_000)
+    reader = BodyReader(Fed([b"x" * 70_000]), budget, None, bytes_max=65_000)
+    with pytest.raises(Overloaded):
+        asyncio.run(reader.read())
+    reader.close()
+    assert budget._bytes == 190_000

@@ -39,6 +39,7 @@ WANTED = {
     "ahead", "buried exhausted", "buried rejected", "conflict", "crash in a settlement",
     "duplicate", "floors", "halving", "held", "letter discarded", "letter retried and accepted",
     "pruned", "quarantined", "replay cancelled", "replay during hold", "replay done",
+    "settlement written again",
     "prune behind a paused destination", "rewind refuses a settlement", "suspect", "woken",
     "forgotten",
 }  # fmt: skip
@@ -102,7 +103,7 @@ class OutboxMachine(World):
     def a_destination_takes_batches_apart(self, data: st.DataObject, attempts: int) -> None:
         self.deliver_some(data, "mixed", "durable", attempts)
 
-    @rule(data=st.data(), fate=st.sampled_from(["crash", "rewound"]))
+    @rule(data=st.data(), fate=st.sampled_from(["crash", "rewound", "durable, and nobody knows"]))
     def a_settlement_is_cut_off(self, data: st.DataObject, fate: str) -> None:
         self.new_events("opened", 1, 2)
         for cursor in self.active():
@@ -208,6 +209,9 @@ class OutboxMachine(World):
             return False
         ledger_id = self.transact(work)
         assert ledger_id is not None
+        if fate == "durable, and nobody knows" and conclusion.settled:
+            assert self.transact(work) == 0
+            reached["settlement written again"] += 1
         remember(ledger_id)
         self.write_down(cursor, conclusion, moment)
         self.notice(hand)

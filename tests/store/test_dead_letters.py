@@ -49,7 +49,7 @@ def retry(db: Connection, *letter_ids: int) -> int:
 
 
 def test_an_open_letter_keeps_its_event_from_being_deleted(letters: Connection) -> None:
-    with pytest.raises(sqlite.ROW_ERRORS, match="FOREIGN KEY"):
+    with pytest.raises(sqlite.Error, match="FOREIGN KEY"):
         letters.execute("DELETE FROM outbox WHERE position = 1")
     letters.execute("DELETE FROM outbox WHERE position = 3")
 
@@ -57,7 +57,7 @@ def test_an_open_letter_keeps_its_event_from_being_deleted(letters: Connection) 
 def test_a_letter_in_retry_keeps_its_event_too(letters: Connection) -> None:
     retry(letters, 1)
     assert states(letters) == ["retrying", "open"]
-    with pytest.raises(sqlite.ROW_ERRORS, match="FOREIGN KEY"):
+    with pytest.raises(sqlite.Error, match="FOREIGN KEY"):
         letters.execute("DELETE FROM outbox WHERE position = 1")
 
 
@@ -73,7 +73,7 @@ def test_a_discarded_letter_lets_its_event_go(letters: Connection) -> None:
 def test_a_letter_without_an_event_cannot_be_made(letters: Connection) -> None:
     stored = read_all(letters)[2]
     letters.execute("DELETE FROM outbox WHERE position = 3")
-    with pytest.raises(sqlite.ROW_ERRORS, match="FOREIGN KEY"):
+    with pytest.raises(sqlite.Error, match="FOREIGN KEY"):
         dead_letters.bury(letters, "hook", [burial(stored)], now=NOW)
 
 
@@ -116,8 +116,17 @@ def test_letters_are_listed_by_destination_reason_and_state(letters: Connection)
 
     assert ids() == [1]
     assert ids(state=None) == [1, 2]
-    assert ids(state=None, limit=1) == [1]
+    assert ids(state=None, limit=1) == [2], "the newest"
     assert ids(reason="exhausted", state="discarded") == [2]
     assert ids(destination="lake") == []
     assert [letter.id for letter in dead_letters.of_event(letters, 2)] == [2]
     assert dead_letters.count_open(letters) == {"hook": 1}
+
+
+def test_of_more_letters_than_asked_for_the_newest_are_listed_oldest_first(db: Connection) -> None:
+    declare(db, Declared("hook", "http"))
+    append(db, *(event(number) for number in range(300)))
+    dead_letters.bury(db, "hook", [burial(one) for one in read_all(db)], now=NOW)
+    listed = [letter.id for letter in dead_letters.list_letters(db, limit=200)]
+    assert listed == list(range(101, 301))
+    assert [letter.id for letter in dead_letters.list_letters(db)] == list(range(1, 301))

@@ -69,8 +69,13 @@ def test_a_retry_written_with_other_blanks_is_a_duplicate(db: Connection) -> Non
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("1", "true"), ("0", "false"), ("1", "1.0"), ("1", "2"), ("null", "0"), ('"a"', '"b"')],
-)
+    [
+        ("1", "true"), ("0", "false"), ("1", "1.0"), ("1", "2"), ("null", "0"), ('"a"', '"b"'),
+        ("1e400", "1e500"), ("0.1", "0.10000000000000000001"), ("1" * 5_000, "1" * 5_001),
+        ("1", '1, "x": 1'), ('1, "x": 2', "2"), ('1, "x": 2', '2, "x": 1'), ("{}", "[]"),
+        ("1", '["1"]'), ('{"1": 2}', '[["1", 2]]'), ('"1"', "1"),
+    ],
+)  # fmt: skip
 def test_the_same_id_with_another_body_is_kept_in_quarantine(
     db: Connection, first: str, second: str
 ) -> None:
@@ -80,6 +85,68 @@ def test_the_same_id_with_another_body_is_kept_in_quarantine(
     row = db.execute("SELECT reason, event_id, body FROM quarantine").fetchone()
     assert tuple(row) == ("id_conflict", "event-1", bodies[1])
     assert read_all(db)[0].body == bodies[0]
+
+
+NUMBERS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,4})?", fullmatch=True
+)
+
+
+class Literal(str):
+    """A number as it is written."""
+
+    __slots__ = ()
+
+
+VALUES = st.recursive(
+    NUMBERS.map(Literal) | st.text(max_size=3) | st.sampled_from([True, False, None]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(st.tuples(st.sampled_from("abc"), inner), max_size=3).map(tuple)
+    ),
+    max_leaves=8,
+)
+"""JSON values; an object is a tuple of its members, whose keys may stand twice."""
+
+
+def written(value: object, blank: str = "", *, turned: bool = False) -> str:
+    """Write a value; ``turned`` writes members of different keys the other way round."""
+    if isinstance(value, Literal):
+        return str(value)
+    if isinstance(value, tuple):
+        keys = list(dict.fromkeys(key for key, _ in value))
+        members = [
+            f"{json.dumps(key)}{blank}:{written(inner, blank, turned=turned)}"
+            for key in (reversed(keys) if turned else keys)
+            for other, inner in value
+            if other == key
+        ]
+        return "{" + f"{blank},".join(members) + "}"
+    if isinstance(value, list):
+        inner = [written(one, blank, turned=turned) for one in value]
+        return "[" + f",{blank}".join(inner) + "]"
+    return json.dumps(value)
+
+
+@given(VALUES, VALUES)
+def test_two_bodies_are_the_same_when_only_blanks_and_the_order_of_keys_differ(
+    first: object, second: object
+) -> None:
+    plain, turned = written(first), written(first, " \n", turned=True)
+    assert outbox.same_event(plain.encode(), turned.encode())
+    other = written(second)
+    alike = written_in_order(first) == written_in_order(second)
+    assert outbox.same_event(plain.encode(), other.encode()) is alike
+
+
+def written_in_order(value: object) -> str:
+    """Write a value so that two of them are the same text exactly when they say the same."""
+    if isinstance(value, tuple):
+        parts = [(key, written_in_order(inner)) for key, inner in value]
+        return f"object {sorted(parts, key=lambda part: part[0])}"
+    if isinstance(value, list):
+        return f"list {[written_in_order(one) for one in value]}"
+    return f"number {value}" if isinstance(value, Literal) else f"plain {value!r}"
 
 
 def test_a_repeat_nested_too_deep_to_compare_is_kept_and_not_raised(db: Connection) -> None:
@@ -113,6 +180,17 @@ def test_named_positions_are_read_in_order_and_missing_ones_left_out(db: Connect
     append(db, *(event(number) for number in range(1, 6)))
     read = outbox.read_positions(db, [5, 99, 2])
     assert [stored.position for stored in read] == [2, 5]
+
+
+def test_the_first_event_that_a_filter_leaves_out_is_found_without_its_body(
+    db: Connection,
+) -> None:
+    append(db, *(event(number) for number in range(1, 4)))
+    append(db, event(4, metric=None), event(5, metric="opened"))
+    db.execute("UPDATE outbox SET body = CAST(x'ff' AS TEXT)")
+    sent = Selection(include=("*.sent",), exclude=())
+    assert outbox.first_unwanted(db, [5, 4, 1], sent) == (4, "email.unknown")
+    assert outbox.first_unwanted(db, [1, 2, 3, 99], sent) is None
 
 
 def test_a_read_that_ends_at_its_byte_limit_leaves_no_statement_open(

@@ -137,6 +137,55 @@ def test_retention_starts_anew_for_what_a_new_destination_is_sent(
     assert prune_all(db, NOW + DAY + 1) == []
 
 
+def test_a_new_destination_gets_its_retention_though_others_settled_long_ago(
+    db: Connection,
+) -> None:
+    declare(db, Declared("old", "http"))
+    append(db, event(1), event(2))
+    settle_through(db, "old", 2, NOW)
+    prune.mark_settled(db, now=NOW)
+    later = NOW + 13 * DAY
+    declare(db, Declared("old", "http"), Declared("new", "http"))
+    settle_through(db, "new", 2, later)
+    prune.mark_settled(db, now=later)
+    assert prune_all(db, later) == [1, 2], "it was settled for the new one this minute"
+    assert prune_all(db, later + 1) == []
+
+
+def test_a_destination_that_starts_over_gets_its_retention_anew(db: Connection) -> None:
+    declare(db, Declared("hook", "http"))
+    append(db, event(1))
+    settle_through(db, "hook", 1, NOW)
+    prune.mark_settled(db, now=NOW)
+    cursors.drop(db, "hook")
+    declare(db, Declared("hook", "http"))
+    settle_through(db, "hook", 1, NOW + DAY)
+    prune.mark_settled(db, now=NOW + DAY)
+    assert prune_all(db, NOW + DAY) == [1]
+    assert prune_all(db, NOW + DAY + 1) == []
+
+
+def test_added_lanes_take_no_mark_back(db: Connection) -> None:
+    declare(db, Declared("hook", "http"))
+    append(db, event(1), event(2))
+    settle_through(db, "hook", 2, NOW)
+    prune.mark_settled(db, now=NOW)
+    declare(db, Declared("hook", "http", lanes=4))
+    assert {at.progress.position for at in cursors.load(db, "hook")} == {2}
+    assert prune_all(db, NOW + 1) == []
+
+
+def test_marks_of_a_clock_that_was_ahead_become_marks_of_now(db: Connection) -> None:
+    declare(db, Declared("hook", "http"))
+    append(db, *(event(number) for number in range(1, 4)))
+    for position, now in ((1, NOW), (2, NOW + 400 * DAY)):
+        settle_through(db, "hook", position, now)
+        prune.mark_settled(db, now=now)
+    prune.mark_settled(db, now=NOW + DAY)
+    rows = db.execute("SELECT position, at FROM settled_marks ORDER BY position").fetchall()
+    assert [tuple(row) for row in rows] == [(1, NOW), (2, NOW + DAY)]
+
+
 def test_what_an_operator_rewound_is_not_settled_any_more(db: Connection) -> None:
     declare(db, Declared("hook", "http"))
     append(db, *(event(number) for number in range(1, 4)))

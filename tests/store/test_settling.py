@@ -75,13 +75,38 @@ def test_nothing_at_all_is_written_for_a_cursor_that_was_moved(hook: Connection)
     assert snapshot(hook) == before
 
 
+@pytest.mark.parametrize("ahead", [frozenset(), frozenset({5})])
+def test_a_settlement_that_was_durable_though_its_commit_was_called_failed_is_not_written_twice(
+    hook: Connection, ahead: frozenset[int]
+) -> None:
+    stored, cursor = read_all(hook), only_cursor(hook, "hook")
+    settlement = Settlement(
+        cursor, Progress(2, ahead), CursorState(), NOW, (tuple(stored[:2]),),
+        buried=(burial(stored[4]),) if ahead else (), receipts={1: "receipt"}, mark="mark",
+    )  # fmt: skip
+    assert settling.settle(hook, settlement)
+    before = snapshot(hook)
+    assert settling.settle(hook, replace(settlement, now=NOW + 1)) == 0, "ours, and nothing to add"
+    assert snapshot(hook) == before
+
+
+def test_a_cursor_that_stands_elsewhere_is_not_ours_even_in_the_same_generation(
+    hook: Connection,
+) -> None:
+    stored, cursor = read_all(hook), only_cursor(hook, "hook")
+    accept(hook, cursor, stored[:3])
+    before = snapshot(hook)
+    assert accept(hook, cursor, stored[:2]) is None
+    assert snapshot(hook) == before
+
+
 def test_a_settlement_that_fails_half_way_leaves_nothing_when_rolled_back(
     hook: Connection,
 ) -> None:
     stored, before = read_all(hook), snapshot(hook)
     gone = replace(stored[0], position=99)
     hook.execute("BEGIN")
-    with pytest.raises(sqlite.ROW_ERRORS, match="FOREIGN KEY"):
+    with pytest.raises(sqlite.Error, match="FOREIGN KEY"):
         accept(hook, only_cursor(hook, "hook"), stored[:2], buried=(burial(gone),))
     hook.execute("ROLLBACK")
     assert snapshot(hook) == before

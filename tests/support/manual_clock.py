@@ -21,6 +21,9 @@ class ManualClock:
     def monotonic(self) -> float:
         return self.seconds
 
+    def boottime(self) -> float:
+        return self.seconds
+
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.move(seconds)
@@ -32,4 +35,8 @@ class ManualClock:
     def move(self, seconds: float) -> None:
         """Let time pass on both clocks."""
         self.seconds += seconds
+        self.leap(seconds)
+
+    def leap(self, seconds: float) -> None:
+        """Set the wall clock, forward or back."""
         self.wall_ms += round(seconds * 1000)

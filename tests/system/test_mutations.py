@@ -87,8 +87,8 @@ MUTATIONS = (
         "read the newest first",
         "p2_order_holds_through_deferrals",
         "store/outbox.py",
-        '{condition} ORDER BY position LIMIT ?"',
-        '{condition} ORDER BY position DESC LIMIT ?"',
+        '{further} ORDER BY position LIMIT ?"',
+        '{further} ORDER BY position DESC LIMIT ?"',
     ),
     Mutation(
         "go on beyond what was deferred",
@@ -129,9 +129,21 @@ MUTATIONS = (
     Mutation(
         "overwrite what an operator did",
         "p3_an_operator_is_not_overwritten",
-        "store/cursors.py",
-        "WHERE id = ? AND generation = ?",
-        "WHERE id = ? AND generation >= ?",
+        "store/settling.py",
+        "    if stands_at != cursor.progress:",
+        "    if False:",
+        further=(
+            (
+                "store/cursors.py",
+                "FROM cursors WHERE id = ? AND generation = ?",
+                "FROM cursors WHERE id = ? AND generation >= ?",
+            ),
+            (
+                "store/cursors.py",
+                "moved_at = ?\nWHERE id = ? AND generation = ?",
+                "moved_at = ?\nWHERE id = ? AND generation >= ?",
+            ),
+        ),
     ),
     Mutation(
         "store repeats again",
@@ -158,7 +170,7 @@ MUTATIONS = (
         "take a changed repeat for a repeat",
         "p4_a_repeat_is_stored_once",
         "store/outbox.py",
-        "if event.event_id == TEST_EVENT_ID or _same_event(found[0].encode(), event.body):",
+        "if event.event_id == TEST_EVENT_ID or same_event(found[0].encode(), event.body):",
         "if True:",
     ),
     Mutation(

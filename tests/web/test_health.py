@@ -39,6 +39,9 @@ class Handwound:
     async def sleep(self, seconds: float) -> None:
         await anyio.lowlevel.checkpoint()
 
+    def boottime(self) -> float:
+        return self.seconds
+
     def jitter(self) -> float:
         return 0.5
 

@@ -57,7 +57,8 @@ STATUS = Status(
     alarms=[
         AlarmStatus(
             code="STR-301", subject="lake", title="It is held", message="p@example.com refused",
-            severity="critical", first_at="2026-11-23T12:00:00Z", last_at="2026-11-23T12:00:01Z", times=3,
+            severity="critical", first_at="2026-11-23T12:00:00Z", last_at="2026-11-23T12:00:01Z",
+            times=3,
         )
     ],
 )  # fmt: skip

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from quart import request
 
-from streamer.web.refusals import PAGE_BODY_BYTES_MAX, make_bare
+from streamer.core.limits import PAGE_BODY_BYTES_MAX
+from streamer.web.refusals import make_bare
 from streamer.web.server import run_server
 from tests.ingest.harness import listen
 from tests.support.raw_http import Address, call, chunk, chunked_head, connect, exchange, head
