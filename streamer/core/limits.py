@@ -164,11 +164,11 @@ LEDGER_COALESCE_EVENTS_MAX = 10_000
 LEDGER_COALESCE_SECONDS = 60
 """Time that one coalesced ledger row may cover; a minute is as close as a person asks."""
 
-ANSWER_BYTES_MAX = 64 * KIB
-"""How much of a destination's answer is read: a page that explains an error fits, an endless answer
-does not …"""
+ANSWER_BYTES_MAX = MIB
+"""How much of a destination's answer is read: a list of refusals with a wordy reason fits, an
+endless answer does not …"""
 
-ANSWER_BYTES_PER_EVENT = 512
+ANSWER_BYTES_PER_EVENT = KIB
 """… and so much more for each event that was sent, since each may be refused by name."""
 
 LAG_COUNT_EVENTS_MAX = 5_000

@@ -58,7 +58,7 @@ class StdoutDestination(Destination):
     async def probe(self) -> list[Finding]:
         """Look whether the stream is open."""
         closed = self._stream.closed
-        hint = "start the service with its standard output open" if closed else ""
+        hint = "Start the service with its standard output open." if closed else ""
         return [Finding(not closed, "standard output is open", hint=hint)]
 
     async def aclose(self) -> None:
@@ -71,7 +71,9 @@ class StdoutDestination(Destination):
                 self._stream.flush()
         except (BrokenPipeError, ValueError):
             # A ValueError is how a closed stream answers.
-            return held("stdout_closed", "nobody reads standard output any more; start anew")
+            return held(
+                "stdout_closed", "nobody reads standard output any more. Start the service anew."
+            )
         except OSError as error:
             # What the stream still keeps it writes next time, and the lines are sent again then:
             # they may be there twice, but whole.
