@@ -27,7 +27,7 @@ from streamer.core.limits import (
     WINDOW_BATCHES,
     WINDOW_BYTES_MAX,
 )
-from streamer.core.outcome import Outcome, Verdict, deferred, held
+from streamer.core.outcome import Outcome, Scope, Verdict, deferred, held
 from streamer.core.retry import remaining_seconds
 from streamer.core.settlement import Progress, Window, runs, settle
 from streamer.drain.feed import Feed
@@ -192,6 +192,7 @@ class TrackLoop:
             self._track = drain.begin(self._track)
             began = shared.clock.monotonic()
             outcomes = await self._send(batch)
+            shared.pace.give_back(sum(said.scope is Scope.UNSENT for said in outcomes))
             duration_ms = round((shared.clock.monotonic() - began) * 1000)
             if await self._conclude(batch, outcomes, moment, duration_ms):
                 return True
