@@ -39,6 +39,13 @@ _DEFERRING = {
 
 _ZLIB_CODINGS = {"gzip", "x-gzip", "deflate"}
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+# For a list that is no JSON as a whole.
+_LIST = re.compile(r'"rejected"\s*:\s*\[\s*')
+_COMMA = re.compile(r"\s*,\s*")
+_ENTRY = json.JSONDecoder()
+
 # The value of `wbits` that makes zlib tell the two formats apart by itself.
 _ZLIB_OR_GZIP = 47
 
@@ -130,9 +137,6 @@ class _Rejections(msgspec.Struct, frozen=True):
     rejected: list[msgspec.Raw] | None
 
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
-
-
 def _entries_of(text: str) -> tuple[list[bytes], str]:
     """Return the entries of the list, each as JSON, and what is odd about the list."""
     try:
@@ -158,11 +162,6 @@ def _entries_before_the_fault(text: str) -> list[bytes]:
         more = _COMMA.match(text, end)
         at = None if more is None else more.end()
     return entries
-
-
-_LIST = re.compile(r'"rejected"\s*:\s*\[\s*')
-_COMMA = re.compile(r"\s*,\s*")
-_ENTRY = json.JSONDecoder()
 
 
 def _text_of(reason: msgspec.Raw) -> str:

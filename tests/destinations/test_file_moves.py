@@ -98,7 +98,9 @@ async def test_a_changed_directory_is_begun_anew_without_an_alarm_and_numbers_go
     assert ids(tmp_path / "first") == ids_of(1)
 
 
-@pytest.mark.parametrize("how", ["renamed", "through a link", "old mark", "claim deleted"])
+@pytest.mark.parametrize(
+    "how", ["renamed", "copied", "through a link", "old mark", "claim deleted"]
+)
 async def test_writing_goes_on_in_the_same_segment_of_the_same_directory(
     tmp_path: Path, how: str
 ) -> None:
@@ -106,6 +108,8 @@ async def test_writing_goes_on_in_the_same_segment_of_the_same_directory(
     mark = await written(path, 1)
     if how == "renamed":
         path = path.rename(tmp_path / "renamed")
+    elif how == "copied":
+        path = shutil.copytree(path, tmp_path / "another machine")
     elif how == "through a link":
         (tmp_path / "link").symlink_to(path)
         path = tmp_path / "link"
