@@ -81,9 +81,9 @@ async def test_the_open_segment_is_not_taken_for_one_that_is_packed(tmp_path: Pa
     destination = make(tmp_path)
     await destination.open(None)
     await destination.send(stored_events(1))
+    await destination.send(stored_events(2))
     (segment,) = files(tmp_path)
     packed_beside(segment, segment.read_bytes())
-    await destination.send(stored_events(2))
     await destination.tidy()
     assert segment.exists()
 
