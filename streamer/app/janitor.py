@@ -23,16 +23,18 @@ from streamer.app.upkeep import Upkeep
 from streamer.clock import Clock
 from streamer.core import alarms
 from streamer.core.errors import StoreBusy, StoreError
-from streamer.core.limits import (
+from streamer.core.intervals import (
     CHECKPOINT_IDLE_SECONDS,
-    CLOSE_SECONDS_MIN,
-    DAY_SECONDS,
     JANITOR_SECONDS,
     JANITOR_TICK_SECONDS,
     JANITOR_WRITE_SECONDS,
-    PRUNE_EVENTS_MAX,
     PRUNE_PAUSE_SECONDS,
     PRUNE_SECONDS,
+)
+from streamer.core.limits import (
+    CLOSE_SECONDS_MIN,
+    DAY_SECONDS,
+    PRUNE_EVENTS_MAX,
     VACUUM_PAGES_MAX,
 )
 from streamer.ingest.front import Front

@@ -25,7 +25,9 @@ from streamer.config.generated import SIGNING_KEY_FILE, ensure_generated_key
 from streamer.config.load import Loaded
 from streamer.config.secrets import Secrets, resolve_all
 from streamer.core.errors import StreamerError
-from streamer.core.limits import START_SECONDS_MAX
+from streamer.core.intervals import (
+    START_SECONDS_MAX,
+)
 from streamer.observe import log
 from streamer.store import lockfile
 

@@ -132,9 +132,6 @@ CLOCK_JUMP_SECONDS_MAX = DAY_SECONDS
 """A wall clock that moved further than this is not believed, and pruning waits to be
 confirmed."""
 
-DATA_VERSION_POLL_SECONDS = 0.5
-"""How soon an operator's command on the database is noticed. One look costs 3 microseconds."""
-
 # Draining.
 
 WINDOW_EVENTS_MAX = 10_000
@@ -200,11 +197,11 @@ REPLAY_PICKED_EVENTS_MAX = 10_000
 """Events that one replay may be given one by one: they are one list, which is read whenever
 anything has changed, and written under the lock with what becomes of their dead letters."""
 
-ANSWER_BYTES_MAX = 64 * KIB
-"""How much of a destination's answer is read: a page that explains an error fits, an endless answer
-does not …"""
+ANSWER_BYTES_MAX = MIB
+"""How much of a destination's answer is read: a list of refusals with a wordy reason fits, an
+endless answer does not …"""
 
-ANSWER_BYTES_PER_EVENT = 512
+ANSWER_BYTES_PER_EVENT = KIB
 """… and so much more for each event that was sent, since each may be refused by name."""
 
 SINGLE_SECONDS_MAX = 10.0
@@ -251,16 +248,6 @@ commit: several tries at a lock that another program holds."""
 ALARM_MEMORY_SECONDS = DAY_SECONDS
 """How long an incident stays in ``status``: whoever looks once a day sees each one."""
 
-ALARM_LOG_SECONDS = 60
-"""One log line a minute per alarm; the counter has the rest."""
-
-DEFERRAL_LOG_SECONDS_MIN = 60
-"""At first a destination that defers writes one log line in this time; each further line doubles
-it …"""
-
-DEFERRAL_LOG_SECONDS_MAX = 3_600
-"""… up to this."""
-
 CONFIG_FILE_BYTES_MAX = MIB
 """A larger configuration file is some other file."""
 
@@ -283,29 +270,12 @@ CHECKPOINT_TRANSACTIONS = 250
 """Transactions between two checkpoints: small ones append four or five pages each, so the log stays
 at about the same 4 MiB."""
 
-SEND_MARGIN_SECONDS = 30.0
-"""What a drain may take beyond the longest `send` that its destination states, to put a batch into
-words and its outcome on the disk, before it counts as dead."""
-
 WINDOW_BATCHES = 4
 """Batches read from the outbox at once: most of the cost of a read is the way to its thread."""
-
-TRACK_TICK_SECONDS = 5.0
-"""An idle drain looks up this often, to prove that it is alive and to tidy up."""
-
-SETTLE_RETRY_SECONDS = 1.0
-"""First wait before a settlement that failed is written again; each further one doubles it.
-Nothing is sent meanwhile."""
-
-SETTLE_RETRY_SECONDS_MAX = 10.0
-"""Longest such wait: a disk that has room again must not leave a destination idle for long."""
 
 SAVE_SKIPPED_POSITIONS = 10_000
 """How far a cursor may pass filtered events before that is written down: it only lets them be
 pruned, and is not worth a write each."""
-
-SAVE_SKIPPED_SECONDS = 30.0
-"""How long it may, when there are fewer of them."""
 
 OUTAGE_ALARM_SECONDS = 900
 """A destination that has deferred for a quarter of an hour is worth a look."""
@@ -348,79 +318,14 @@ ADMIN_CONNECTIONS_MAX = 64
 ACCEPT_AT_ONCE_MAX = 64
 """Connections accepted in one step of the loop, so that a flood of them does not stop the rest."""
 
-ROOM_SECONDS = 0.2
-"""How soon a listener whose places are all taken looks whether one is free."""
-
 ROOM_DIVISOR = 8
 """Which part of the connections may be closed at once for being idle, to make room."""
 
 IDLE_SECONDS_MIN = 1.0
 """A connection that was idle for less is not closed to make room: a call may be on its way."""
 
-READY_PROBE_SECONDS = 1.0
-"""A readiness probe writes at most this often; others in between get the same answer."""
-
-READY_PROBE_TIMEOUT_SECONDS = 2.0
-"""A write probe that takes longer means that calls are about to be answered 503."""
-
-JANITOR_SECONDS = 1.0
-"""How often counters and alarms are written down and the disk is looked at."""
-
-JANITOR_TICK_SECONDS = 60.0
-"""A janitor that has not come round for this long hangs: each of its waits is far shorter."""
-
-JANITOR_WRITE_SECONDS = 5.0
-"""How long it waits for one of its own transactions, ten tries at a lock of another program,
-before it looks after the rest."""
-
-UPKEEP_ALARM_SECONDS = 60.0
-"""How long a step of looking after the data directory may fail before it is an alarm."""
-
-CHECKPOINT_IDLE_SECONDS = 30.0
-"""A quiet database is checkpointed this often, if anything was written at all."""
-
-PRUNE_SECONDS = 60.0
-"""How often old events are looked for."""
-
-PRUNE_PAUSE_SECONDS = 0.02
-"""Pause between two steps of pruning, so that calls get the disk in between."""
-
 VACUUM_PAGES_MAX = 256
 """Pages given back to the file system in one step: a megabyte, a few milliseconds."""
 
-
-WATCH_SECONDS = 5.0
-"""How often the loops are asked whether they are alive; a third of the watchdog's interval if that
-is shorter."""
-
-WRITER_STALL_SECONDS = 20.0
-"""A transaction that takes this long hangs in the disk; below the unit's ``WatchdogSec=30``."""
-
-RELOAD_WRITE_SECONDS = 5.0
-"""How long a reload tries to write down what is configured; then it is refused, so that a lock of
-another program does not keep a stop from being heard."""
-
-RELOAD_STOP_SECONDS = 5.0
-"""How long a drain that a reload replaces may take to finish its batch; then it is sent again."""
-
-STDOUT_LOOK_SECONDS = 0.1
-"""How soon a write to a reader that stands still hears that it is given up."""
-
-OPEN_RETRY_SECONDS = 30.0
-"""A destination that cannot be opened, such as an unwritable directory, is tried again this
-often."""
-
-REFUSED_RETRY_SECONDS = 60.0
-"""A replay whose end the database refuses to note is looked at again this often."""
-
-FLOOR_CHECK_SECONDS = 60.0
-"""How often the cursors of an earlier lane count are looked at, while there are any."""
-
-TIDY_SECONDS = 10.0
-"""How often a destination rotates and compresses what is due."""
-
 OUTLOOK_SAMPLES_MAX = 60
 """Minutes of free space that the forecast of a full disk is made from."""
-
-START_SECONDS_MAX = 1_800
-"""How long the service manager is asked to wait while a large database is copied and migrated."""

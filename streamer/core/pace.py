@@ -30,3 +30,8 @@ class Pace:
         start = max(self._free_at, now)
         self._free_at = start + events / self._rate
         return max(0.0, start - now)
+
+    def give_back(self, events: int) -> None:
+        """Take back part of the last claim: so many events were not sent after all."""
+        if self._rate > 0:
+            self._free_at -= events / self._rate

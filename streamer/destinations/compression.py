@@ -70,7 +70,7 @@ def pack(segment: Path, method: Method) -> Generator[None]:
     yield from finish(segment, packed)
 
 
-def finish(segment: Path, packed: Path) -> Iterator[None]:
+def finish(segment: Path, packed: Path) -> Generator[None]:
     """Remove the segment if the packed file beside it is complete, in steps.
 
     Raises:
@@ -80,7 +80,7 @@ def finish(segment: Path, packed: Path) -> Iterator[None]:
     if not (yield from _reads_back(segment, packed)):
         raise PackedDiffers(
             f"{packed.name} does not hold what {segment.name} holds",
-            hint="keep the one that is whole and move the other away",
+            hint="Keep the one that is whole and move the other away.",
         )
     segment.unlink()
     sync_directory(segment.parent)
@@ -131,5 +131,5 @@ def _zstandard() -> Any:  # noqa: ANN401 - an optional library is a module that 
     except ModuleNotFoundError:
         raise ConfigurationError(
             'compress = "zstd" needs the Python package zstandard, which is not installed',
-            hint='install streamer with its extra `zstd`, or use compress = "gzip"',
+            hint='Install streamer with its extra `zstd`, or use compress = "gzip".',
         ) from None

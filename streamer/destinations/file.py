@@ -14,9 +14,8 @@ only on segments that lie before the committed one.
 from __future__ import annotations
 
 import contextlib
-import errno
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import anyio
@@ -32,25 +31,23 @@ from streamer.core.outcome import ACCEPTED, Outcome, deferred
 from streamer.core.privacy import Redactor
 from streamer.destinations import compression
 from streamer.destinations.base import Destination, Finding
+from streamer.destinations.disk_errors import explain
 from streamer.destinations.options import FileOptions, Secret
 from streamer.destinations.segments import (
     DirectoryInUse,
     Place,
+    Recovery,
     SegmentChanged,
     SegmentDirectory,
     probe_directory,
 )
 
-_REASONS = {
-    errno.ENOSPC: "disk_full",
-    errno.EDQUOT: "disk_full",
-    errno.EROFS: "read_only",
-    errno.EACCES: "permission_denied",
-    errno.EPERM: "permission_denied",
-}
-
 # What `next` returns behind the last step of packing.
 _PACKED: object = object()
+
+
+class _Unrecorded(Exception):
+    """Nothing may be written before the place that was found is committed."""
 
 
 class FileDestination(Destination):
@@ -138,15 +135,14 @@ class FileDestination(Destination):
 
         What the disk does not allow now is tried again at the next call.
         """
-        method, below = self._options.compress, self._committed_sequence
-        if method == "none" or self._packed_below == below:
+        below = self._committed_sequence
+        if self._packed_below == below:
             return
         with contextlib.suppress(OSError):
-            closed = await anyio.to_thread.run_sync(
-                lambda: self._directory.unpacked(below=below), limiter=self._packing
-            )
-            for segment in closed:
-                await self._pack(segment.path, method)
+            for steps in await anyio.to_thread.run_sync(
+                self._packings, below, limiter=self._packing
+            ):
+                await self._take(steps)
             self._packed_below = below
 
     async def probe(self) -> list[Finding]:
@@ -169,34 +165,28 @@ class FileDestination(Destination):
 
     async def _recover(self) -> None:
         """Bring the directory back to `_place`, which moves on to a new segment if it must."""
-        place, surprises = await anyio.to_thread.run_sync(
+        recovery = await anyio.to_thread.run_sync(
             self._recover_in_thread, self._place, limiter=self._writing
         )
-        self._place, self._trusted = place, True
-        self._committed_sequence = place.sequence
-        for surprise in surprises:
-            self._alarm(surprise)
+        self._place, self._trusted = recovery.place, True
+        self._committed_sequence = recovery.place.sequence
+        if recovery.surprise:
+            self._alarm(recovery.surprise)
 
-    def _recover_in_thread(self, place: Place | None) -> tuple[Place, list[str]]:
+    def _recover_in_thread(self, place: Place | None) -> Recovery:
         with self._one_thread:
-            recovery = self._directory.recover(place)
-            surprises = [recovery.surprise] if recovery.surprise else []
-            for segment, packed in self._directory.packed_halfway():
-                try:
-                    for _ in compression.finish(segment, packed):
-                        pass
-                except StreamerError as error:
-                    surprises.append(f"{error}: {error.hint}")
-            return recovery.place, surprises
+            return self._directory.recover(place)
 
     async def _append(self, lines: bytes) -> Outcome:
         try:
             place = await self._append_where_trusted(lines)
+        except _Unrecorded:
+            return deferred("begun_anew", "writing begins at another place, recorded first")
         except DirectoryInUse as error:
-            return deferred("directory_in_use", f"{error}: {error.hint}")
+            return deferred("directory_in_use", f"{error}. {error.hint}")
         except OSError as error:
-            reason = _REASONS.get(error.errno or 0, "disk_error")
-            return deferred(reason, f"{self._directory.path}: {error.strerror}")
+            trouble = explain(error, self._directory.path)
+            return deferred(trouble.reason, f"{trouble.what}. {trouble.hint}")
         self._place, self._trusted = place, True
         return ACCEPTED
 
@@ -205,12 +195,24 @@ class FileDestination(Destination):
             # Being asked for more means that what was sent before is settled.
             self._committed_sequence = self._place.open_sequence
         else:
-            await self._recover()
+            await self._go_on()
         try:
             return await self._write(lines)
         except SegmentChanged:
-            await self._recover()
+            await self._go_on()
             return await self._write(lines)
+
+    async def _go_on(self) -> None:
+        """Recover to where the last batch ended.
+
+        Raises:
+            _Unrecorded: writing has to begin elsewhere. That is committed with the deferral first:
+                after a crash, lines behind a place that nobody recorded could not be taken back.
+        """
+        known = self._place
+        await self._recover()
+        if self._place != known:
+            raise _Unrecorded
 
     async def _write(self, lines: bytes) -> Place:
         place = self._place
@@ -247,14 +249,30 @@ class FileDestination(Destination):
                 return place.closed()
             return place  # the next batch finds out, and tells
 
-    async def _pack(self, segment: Path, method: compression.Method) -> None:
-        steps = compression.pack(segment, method)
+    def _packings(self, below: int) -> list[Generator[None]]:
+        """Return what is to be packed, each in its steps; first what a crash left half done."""
+        halfway = self._directory.packed_halfway(below=below)
+        steps = [compression.finish(segment, packed) for segment, packed in halfway]
+        method = self._options.compress
+        if method == "none":
+            return steps
+        done = {segment for segment, _ in halfway}
+        return steps + [
+            compression.pack(segment.path, method)
+            for segment in self._directory.unpacked(below=below)
+            if segment.path not in done
+        ]
+
+    async def _take(self, steps: Generator[None]) -> None:
+        """Take the steps of one packing, each in a thread."""
         step: object = None
         try:
             while step is not _PACKED:
                 step = await anyio.to_thread.run_sync(next, steps, _PACKED, limiter=self._packing)
-        except compression.PackedDiffers as error:
-            self._alarm(f"{error}: {error.hint}")
+        except StreamerError as error:
+            self._alarm(f"{error}. {error.hint}")
+        finally:
+            steps.close()
 
     def _alarm(self, text: str) -> None:
         self._raise_alarm(SEGMENT_SHORT, f"{self.name}: {text}")

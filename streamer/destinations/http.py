@@ -11,7 +11,6 @@ Keys, addresses and answers' bodies stay out of outcomes, alarms and errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from urllib.parse import urlsplit
 
 from streamer.clock import Clock
 from streamer.core.alarms import ODD_ANSWER, Alarm
@@ -29,13 +28,19 @@ from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict, deferred, hel
 from streamer.core.privacy import Redactor
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
 from streamer.destinations.base import Destination, Finding
-from streamer.destinations.http_answer import judge_accepting_body, judge_status
+from streamer.destinations.http_answer import judge_accepting_body, judge_status, unpack
 from streamer.destinations.http_headers import is_token
 from streamer.destinations.options import HttpOptions, Secret
-from streamer.destinations.transport import Fault, Transport, TransportError
+from streamer.destinations.transport import Answer, Fault, Transport, TransportError
 
 _CERTIFICATE_DAYS_LOW = 14
 _DAY_MS = 86_400_000
+
+_PROBE_HINTS = {
+    Fault.DNS: "See whether `url` is spelt right, and whether this machine resolves other names.",
+    Fault.TLS: "See whether the port is one that speaks TLS.",
+    Fault.CERTIFICATE: "Have it renewed, or set `ca_file` if its authority is your own.",
+}
 
 
 class HttpDestination(Destination):
@@ -99,8 +104,7 @@ class HttpDestination(Destination):
         try:
             reached = await self._transport.reach(self._options.url)
         except TransportError as error:
-            host = urlsplit(self._options.url).hostname
-            hint = f"see whether {host} can be reached from this machine"
+            hint = _PROBE_HINTS.get(error.fault, "See whether it can be reached from this machine.")
             return [*findings, Finding(False, "the server can be reached", str(error), hint)]
         findings.append(Finding(True, "the server can be reached", reached.address))
         if reached.certificate_expires_at is not None:
@@ -132,13 +136,14 @@ class HttpDestination(Destination):
     ) -> list[Outcome]:
         headers = {**self._headers, **self._message_headers(events, body)}
         headers["Content-Type"] = content_type
+        bytes_max = ANSWER_BYTES_MAX + ANSWER_BYTES_PER_EVENT * len(events)
         try:
             answer = await self._transport.request(
                 "POST",
                 self._options.url,
                 headers=headers,
                 body=body,
-                answer_bytes_max=ANSWER_BYTES_MAX + ANSWER_BYTES_PER_EVENT * len(events),
+                answer_bytes_max=bytes_max,
             )
         except TransportError as error:
             return [_outcome_without_answer(error)] * len(events)
@@ -150,11 +155,17 @@ class HttpDestination(Destination):
         )
         if outcome.verdict is not Verdict.ACCEPTED:
             return [outcome] * len(events)
-        judgement = judge_accepting_body(answer.body, events)
-        if judgement.oddity:
-            self._raise_alarm(
-                ODD_ANSWER, f"{self.name}: answered {answer.status}, but {judgement.oddity}"
-            )
+        return self._judge_accepted(answer, events, bytes_max)
+
+    def _judge_accepted(
+        self, answer: Answer, events: Sequence[StoredEvent], bytes_max: int
+    ) -> list[Outcome]:
+        """Return what a 2xx says of each event, and tell of what makes no sense in it."""
+        content = unpack(answer.body, answer.headers.get("content-encoding", ""), bytes_max)
+        is_cut = answer.is_cut or content.is_cut
+        judgement = judge_accepting_body(content.body, events, is_cut=is_cut)
+        if oddity := content.oddity or judgement.oddity:
+            self._raise_alarm(ODD_ANSWER, f"{self.name}: answered {answer.status}, but {oddity}")
         return judgement.outcomes
 
     def _message_headers(self, events: Sequence[StoredEvent], body: bytes) -> dict[str, str]:
@@ -172,7 +183,7 @@ class HttpDestination(Destination):
     def _certificate_finding(self, expires_at: int) -> Finding:
         days = (expires_at - self._clock.now()) // _DAY_MS
         ok = days >= _CERTIFICATE_DAYS_LOW
-        hint = "" if ok else "whoever runs the server should renew it now"
+        hint = "" if ok else "Have whoever runs the server renew it now."
         return Finding(ok, "the certificate is valid", f"for {days} more days", hint)
 
 
@@ -191,7 +202,7 @@ def _fixed_headers(options: HttpOptions, bearer_token: str | None) -> dict[str, 
         # The token itself is not shown, nor what is wrong with it.
         raise ConfigurationError(
             "the bearer token cannot be sent: it is empty or holds blanks or unusual characters",
-            hint="look at the file or credential that it is read from",
+            hint="Look at the file or credential that it is read from.",
         )
     return {**options.headers, "Authorization": f"Bearer {token}"}
 

@@ -5,14 +5,17 @@ say more, by naming events that are refused::
 
     {"rejected": [{"source": "/customerio/main", "id": "01E…", "reason": "no such person"}]}
 
-A 2xx takes responsibility for all that it does not name. An answer that seems
-to name events but cannot be read is therefore no partial success: the batch is
-accepted as a whole, and an alarm tells somebody.
+A 2xx takes responsibility for all that it does not name. So each entry of the
+list counts by itself, as far as it can be read: of one that cannot, and of a
+list that ends in the middle, an alarm tells somebody, and what was not
+understood is accepted.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import zlib
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -34,7 +37,17 @@ _DEFERRING = {
     HTTPStatus.TOO_MANY_REQUESTS,
 }
 
-_ADDRESS = re.compile(r"\S*@\S*")
+_ZLIB_CODINGS = {"gzip", "x-gzip", "deflate"}
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+# For a list that is no JSON as a whole.
+_LIST = re.compile(r'"rejected"\s*:\s*\[\s*')
+_COMMA = re.compile(r"\s*,\s*")
+_ENTRY = json.JSONDecoder()
+
+# The value of `wbits` that makes zlib tell the two formats apart by itself.
+_ZLIB_OR_GZIP = 47
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -63,29 +76,103 @@ def judge_status(status: int, *, retry_after: str | None, now_ms: int, whole: bo
     return deferred(reason, detail, retry_after_seconds=seconds)
 
 
-def judge_accepting_body(body: bytes, events: Sequence[StoredEvent]) -> Judgement:
-    """Return what the body of a 2xx says of the events."""
-    accepted = [ACCEPTED] * len(events)
-    if b'"rejected"' not in body:
-        return Judgement(accepted)
+class Content(msgspec.Struct, frozen=True):
+    """An answer's body, and what was odd about its packing."""
+
+    body: bytes
+    is_cut: bool = False
+    """It goes on, and was not read to its end."""
+    oddity: str = ""
+
+
+def unpack(body: bytes, encoding: str, bytes_max: int) -> Content:
+    """Undo a ``Content-Encoding``, which nobody asked for, up to ``bytes_max``.
+
+    What cannot be unpacked is returned as it came: some servers set the header and pack nothing.
+    """
+    coding = encoding.strip().lower()
+    if not body or coding in {"", "identity"}:
+        return Content(body)
+    if coding not in _ZLIB_CODINGS:
+        return Content(body, oddity="its body is packed in a way that was not asked for")
+    inflater = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
     try:
-        named = msgspec.json.decode(body, type=_Rejections).rejected
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # Also when it was too long to be read to its end.
-        return Judgement(accepted, "its list of rejected events cannot be read")
-    reasons = {(rejection.source, rejection.id): rejection.reason or "" for rejection in named}
+        unpacked = inflater.decompress(body, bytes_max)
+    except zlib.error:
+        return Content(body, oddity="its body is not packed as its header says")
+    return Content(unpacked, is_cut=not inflater.eof)
+
+
+def judge_accepting_body(
+    body: bytes, events: Sequence[StoredEvent], *, is_cut: bool = False
+) -> Judgement:
+    """Return what the body of a 2xx says of the events; ``is_cut``: there was more of it."""
+    text = body.decode(json.detect_encoding(body), "replace")
+    if '"rejected"' not in text:
+        maybe = is_cut and text.lstrip().startswith("{")
+        oddity = "it is too long to be read to the end" if maybe else ""
+        return Judgement([ACCEPTED] * len(events), oddity)
+    entries, oddity = _entries_of(text)
+    reasons: dict[tuple[str, str], str] = {}
+    for entry in entries:
+        try:
+            rejection = msgspec.json.decode(entry, type=_Rejection)
+        except _UNREADABLE:
+            oddity = oddity or "some of its rejections cannot be read"
+        else:
+            reasons[rejection.source, rejection.id] = _text_of(rejection.reason)
     outcomes = [_outcome_of(event, reasons) for event in events]
-    return Judgement(outcomes, "it rejects events that were not sent" if reasons else "")
+    if reasons:
+        oddity = oddity or "it rejects events that were not sent"
+    return Judgement(outcomes, oddity)
 
 
 class _Rejection(msgspec.Struct, frozen=True):
     source: str
     id: str
-    reason: str | None = None
+    reason: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Rejections(msgspec.Struct, frozen=True):
-    rejected: list[_Rejection]
+    rejected: list[msgspec.Raw] | None
+
+
+def _entries_of(text: str) -> tuple[list[bytes], str]:
+    """Return the entries of the list, each as JSON, and what is odd about the list."""
+    try:
+        entries = msgspec.json.decode(text, type=_Rejections).rejected or []
+        return [bytes(entry) for entry in entries], ""
+    except msgspec.ValidationError:
+        return [], "its list of rejected events is not of the form that is documented"
+    except _UNREADABLE:
+        return _entries_before_the_fault(text), "its list of rejected events cannot be read in full"
+
+
+def _entries_before_the_fault(text: str) -> list[bytes]:
+    """Read a list that is no JSON as a whole, such as one that was cut off, entry by entry."""
+    entries: list[bytes] = []
+    begin = _LIST.search(text)
+    at = None if begin is None else begin.end()
+    while at is not None:
+        try:
+            _, end = _ENTRY.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            break
+        entries.append(text[at:end].encode("utf-8", "replace"))
+        more = _COMMA.match(text, end)
+        at = None if more is None else more.end()
+    return entries
+
+
+def _text_of(reason: msgspec.Raw) -> str:
+    """Return a reason as text, whatever its JSON type: it is for people."""
+    try:
+        decoded = msgspec.json.decode(reason)
+    except _UNREADABLE:
+        decoded = None
+    if decoded is None:
+        return ""
+    return decoded if isinstance(decoded, str) else bytes(reason).decode("utf-8", "replace")
 
 
 def _outcome_of(event: StoredEvent, reasons: dict[tuple[str, str], str]) -> Outcome:
@@ -102,4 +189,4 @@ def _outcome_of(event: StoredEvent, reasons: dict[tuple[str, str], str]) -> Outc
 def _fit_to_show(reason: str) -> str:
     """Take out of somebody else's text what must not reach a log: addresses, control characters."""
     line = "".join(character if character.isprintable() else " " for character in reason)
-    return " ".join(_ADDRESS.sub("(address)", line).split())
+    return " ".join("(address)" if "@" in word else word for word in line.split())

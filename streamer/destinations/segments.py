@@ -1,17 +1,22 @@
 """The files of a file destination, and what may be done to them.
 
-A directory belongs to one destination, which locks it. Events are appended to
-one *segment* at a time; a segment is never written to again once a later one
-exists. A `Place` says up to where the segments are good. The rules:
+A directory belongs to one destination, which claims and locks it. Events are
+appended to one *segment* at a time; a segment is never written to again once a
+later one exists. A `Place` says in which directory, and up to where in it, the
+segments are good. The rules:
 
 1. `append` returns only when the lines and the file's name are on the disk.
 2. Between two places that were committed there is at most one `append`. So
    what lies beyond the committed place is the end of its segment, or else one
-   further segment. `recover` cuts back or removes just that.
+   further segment. `recover` cuts back or removes just that, and only where
+   the claim shows that this is the directory of the place: in any other, the
+   same names may stand for what somebody else delivered.
 3. Whatever else is found (a segment shorter than recorded, more segments than
    one append can have left) was done by somebody else, or the recorded place
    is an old one. Nothing is touched then: writing goes on in a new segment
    after the highest, which may repeat lines but cannot lose any.
+4. Another directory than the place's, because the setting was changed, is
+   nothing odd: writing begins there, after what it holds.
 
 All of this blocks, and knows neither events nor the event loop.
 """
@@ -31,6 +36,8 @@ import msgspec
 from streamer.core.errors import ConfigurationError, StreamerError
 from streamer.core.limits import FREE_BYTES_LOW
 from streamer.destinations.base import Finding
+from streamer.destinations.claim import read_claim, stake_claim
+from streamer.destinations.disk_errors import explain
 from streamer.disk import make_directory
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -57,6 +64,10 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file's name; None as long as nothing has been written after ``sequence``."""
     length: int = 0
     """Bytes of the segment that are good."""
+    directory: str = ""
+    """The directory's path when it was opened, links resolved; empty in marks of old versions."""
+    claim: str = ""
+    """What the directory was claimed with; empty in marks of old versions."""
 
     @property
     def open_sequence(self) -> int:
@@ -65,7 +76,11 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def closed(self) -> Place:
         """Return the place at which the next event begins a segment."""
-        return Place(self.sequence)
+        return self.at(self.sequence)
+
+    def at(self, sequence: int, segment: str | None = None, length: int = 0) -> Place:
+        """Return a place in the same directory."""
+        return Place(sequence, segment, length, self.directory, self.claim)
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -91,7 +106,7 @@ class SegmentDirectory:
         if not _NAME.fullmatch(name):
             raise ConfigurationError(
                 f"the destination's name {name!r} cannot begin a file name",
-                hint="use letters, digits, full stops, hyphens and underscores, 64 at most",
+                hint="Use letters, digits, full stops, hyphens and underscores, 64 at most.",
             )
         self.path = path
         self._name = name
@@ -110,27 +125,35 @@ class SegmentDirectory:
         """
         self._take()
         self._drop_partial()
+        path = str(self.path.resolve())
         segments = self._segments()
         highest = max((segment.sequence for segment in segments), default=0)
         if place is None:
-            return Recovery(Place(highest))
+            return Recovery(self._claimed(Place(highest), path))
+        known = bool(place.claim) and place.claim == read_claim(self.path, self._name)
+        begun_anew = Place(max(highest, place.sequence))
+        if not known and place.directory not in {"", path}:
+            return Recovery(self._claimed(begun_anew, path))
         later = [segment for segment in segments if segment.sequence > place.sequence]
-        surprise = self._surprise(place, later)
-        if surprise:
+        if surprise := self._surprise(place, later, known=known):
             surprise = f"{self.path}: {surprise}; writing goes on in a new segment"
-            return Recovery(Place(max(highest, place.sequence)), surprise)
+            return Recovery(self._claimed(begun_anew, path), surprise)
+        if not known:
+            return Recovery(self._claimed(place, path))
         for segment in later:
             segment.path.unlink()
             self.sync()
         self._cut_back(place)
-        return Recovery(place)
+        return Recovery(msgspec.structs.replace(place, directory=path))
 
     def require(self, place: Place) -> None:
-        """Make sure that the segment is as long as it was left.
+        """Make sure that directory and segment are those that were left.
 
         Raises:
-            SegmentChanged: it is not; `recover` first.
+            SegmentChanged: they are not; `recover` first.
         """
+        if not self._is_locked():
+            raise SegmentChanged(f"{self.path} is not the directory that was opened")
         if self._size(place) != place.length:
             raise SegmentChanged(f"{place.segment} is not as it was left")
 
@@ -142,7 +165,7 @@ class SegmentDirectory:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         os.close(os.open(self.path / segment, flags, 0o600))
         self.sync()
-        return Place(sequence, segment, 0)
+        return place.at(sequence, segment)
 
     def append(self, place: Place, lines: bytes) -> Place:
         """Write at the end of the segment of ``place`` and sync; return the place after it."""
@@ -153,7 +176,7 @@ class SegmentDirectory:
             os.fdatasync(file)
         finally:
             os.close(file)
-        return Place(place.sequence, place.segment, place.length + len(lines))
+        return place.at(place.sequence, place.segment, place.length + len(lines))
 
     def age_seconds(self, place: Place, now_ms: int) -> float:
         """Return how old the segment of ``place`` is, by the time in its name."""
@@ -171,14 +194,16 @@ class SegmentDirectory:
             if segment.sequence < below and not segment.packed
         ]
 
-    def packed_halfway(self) -> list[tuple[Path, Path]]:
-        """Return the segments that are there twice, each with its packed file."""
+    def packed_halfway(self, *, below: int) -> list[tuple[Path, Path]]:
+        """Return the segments below this one that are there twice, each with its packed file."""
         segments = self._segments()
         paths = {segment.path for segment in segments}
         return [
             (original, segment.path)
             for segment in segments
-            if segment.packed and (original := segment.path.with_suffix("")) in paths
+            if segment.sequence < below
+            and segment.packed
+            and (original := segment.path.with_suffix("")) in paths
         ]
 
     def sync(self) -> None:
@@ -203,12 +228,26 @@ class SegmentDirectory:
             os.close(directory)
             raise DirectoryInUse(
                 f"another destination writes to {self.path}",
-                hint="give every destination a directory of its own",
+                hint="Give every destination a directory of its own.",
             ) from None
         except OSError:
             os.close(directory)
             raise
         self._lock = directory
+
+    def _is_locked(self) -> bool:
+        """Tell whether the path still leads to the directory that we hold the lock of."""
+        try:
+            return self._lock is not None and os.path.samestat(
+                os.fstat(self._lock), self.path.stat()
+            )
+        except FileNotFoundError:
+            return False
+
+    def _claimed(self, place: Place, path: str) -> Place:
+        """Claim the directory, so that what is written after ``place`` is known for ours."""
+        claim = stake_claim(self.path, self._name)
+        return msgspec.structs.replace(place, directory=path, claim=claim)
 
     def _drop_partial(self) -> None:
         """Remove what a crash left of packing; the segment itself is still there."""
@@ -226,18 +265,25 @@ class SegmentDirectory:
                 found.append(Segment(int(match[1]), path, packed=bool(match[3])))
         return sorted(found, key=lambda segment: (segment.sequence, segment.path.name))
 
-    def _surprise(self, place: Place, later: list[Segment]) -> str:
-        """Say what is there that one append after ``place`` cannot have left; nothing: empty."""
+    def _surprise(self, place: Place, later: list[Segment], *, known: bool) -> str:
+        """Say what is there that one append after ``place`` cannot have left; nothing: empty.
+
+        ``known``: this is the directory of the place, so that what one append left is no surprise.
+        """
         size = self._size(place)
         if size is None:
             return f"{place.segment} is gone"
         if size < place.length:
             return f"{place.segment} has {size} bytes, {place.length} were committed"
+        if not later and (known or size == place.length):
+            return ""
         uncommitted = [(segment.sequence, segment.packed) for segment in later]
         one_append = uncommitted == [(place.sequence + 1, False)] and size == place.length
-        if not uncommitted or one_append:
+        if known and one_append:
             return ""
-        return f"there are segments after {place.segment or place.sequence} that nobody committed"
+        if later:
+            return f"nobody committed the segments after {place.segment or place.sequence}"
+        return f"{place.segment} is longer than was committed, and maybe not by us"
 
     def _cut_back(self, place: Place) -> None:
         if place.segment is None or self._size(place) == place.length:
@@ -269,8 +315,9 @@ def probe_directory(path: Path) -> list[Finding]:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        hint = f"let the service's user write to {existing}, or choose another directory"
-        return [Finding(False, "the directory is writable", f"{existing}: {error.strerror}", hint)]
+        error.filename = None  # a name that was made up for the test
+        trouble = explain(error, existing)
+        return [Finding(False, "the directory is writable", trouble.what, trouble.hint)]
     detail = str(path) if existing == path else f"{path} will be made in {existing}"
     return [Finding(True, "the directory is writable", detail), _room(existing)]
 
@@ -289,7 +336,7 @@ def _room(path: Path) -> Finding:
         free_bytes >= FREE_BYTES_LOW,
         "there is room on the disk",
         f"{free_bytes / 2**30:.1f} GiB free",
-        hint="" if free_bytes >= FREE_BYTES_LOW else "move closed segments away, or add room",
+        hint="" if free_bytes >= FREE_BYTES_LOW else "Move closed segments away, or add room.",
     )
 
 

@@ -23,7 +23,9 @@ from streamer.clock import Clock
 from streamer.core.alarms import Alarm
 from streamer.core.cloudevents import encode_each
 from streamer.core.event import StoredEvent
-from streamer.core.limits import STDOUT_LOOK_SECONDS
+from streamer.core.intervals import (
+    STDOUT_LOOK_SECONDS,
+)
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.destinations.base import Destination, Finding
@@ -70,7 +72,7 @@ class StdoutDestination(Destination):
     async def probe(self) -> list[Finding]:
         """Look whether the stream is open."""
         closed = self._stream.closed
-        hint = "start the service with its standard output open" if closed else ""
+        hint = "Start the service with its standard output open." if closed else ""
         return [Finding(not closed, "standard output is open", hint=hint)]
 
     async def aclose(self) -> None:
@@ -83,7 +85,9 @@ class StdoutDestination(Destination):
                     return deferred("stdout_stands", "nobody takes what is written")
         except (BrokenPipeError, ValueError):
             # A ValueError is how a closed stream answers.
-            return held("stdout_closed", "nobody reads standard output any more; start anew")
+            return held(
+                "stdout_closed", "nobody reads standard output any more. Start the service anew."
+            )
         except OSError as error:
             # What the stream still keeps it writes next time, and the lines are sent again then:
             # they may be there twice, but whole.

@@ -61,7 +61,9 @@ class Answer(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     """By name in lower case; of a name that comes twice, the first."""
     body: bytes
-    """Cut off at as many bytes as were asked for."""
+    """As it came, packed or not, cut off at as many bytes as were asked for."""
+    is_cut: bool = False
+    """There was more of it."""
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -126,13 +128,15 @@ class Transport:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
+                read = await _read(response.content, answer_bytes_max + 1)
                 return Answer(
                     response.status,
                     {name.lower(): value for name, value in reversed([*response.headers.items()])},
-                    await _read(response.content, answer_bytes_max),
+                    read[:answer_bytes_max],
+                    is_cut=len(read) > answer_bytes_max,
                 )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            _raise_mapped(error)
+            _raise_mapped(error, url)
 
     async def reach(self, url: str) -> Reached:
         """Connect as `request` would, send nothing, and say what was met.
@@ -140,17 +144,15 @@ class Transport:
         Raises:
             TransportError: there is no connection to be had.
         """
-        parts = urlsplit(url)
-        secure = parts.scheme == "https"
+        secure = urlsplit(url).scheme == "https"
+        host, port = _host_and_port(url)
         try:
             with anyio.fail_after(self._connect_seconds_max):
                 _, writer = await asyncio.open_connection(
-                    parts.hostname,
-                    parts.port or (443 if secure else 80),
-                    ssl=self._tls if secure else None,
+                    host, port, ssl=self._tls if secure else None
                 )
         except (OSError, TimeoutError) as error:
-            _raise_mapped(error)
+            _raise_mapped(error, url)
         try:
             return Reached(writer.get_extra_info("peername")[0], _expiry(writer))
         finally:
@@ -180,7 +182,9 @@ class Transport:
             raise_for_status=False,
             max_line_size=ANSWER_LINE_BYTES_MAX,
             max_field_size=ANSWER_LINE_BYTES_MAX,
-            # Answers are short, and one that is packed could unfold to anything.
+            # The client raises on what it cannot unpack, after the server has taken the events.
+            auto_decompress=False,
+            # Answers are short; a packed one could unfold to anything.
             headers={"User-Agent": "streamer", "Accept-Encoding": "identity"},
         )
 
@@ -192,7 +196,7 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
         # ssl.SSLError, for a file without certificates, is one too.
         raise ConfigurationError(
             f"the certificates in {ca_file} cannot be used: {error.strerror or error}",
-            hint="`ca_file` is a PEM file that the service's user can read",
+            hint="`ca_file` must be a PEM file that the service's user can read.",
         ) from error
 
 
@@ -213,33 +217,44 @@ def _expiry(writer: asyncio.StreamWriter) -> int | None:
     return ssl.cert_time_to_seconds(certificate["notAfter"]) * 1000
 
 
-def _raise_mapped(error: Exception) -> NoReturn:
+def _host_and_port(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _raise_mapped(error: Exception, url: str) -> NoReturn:
     """Raise what an exception of the client or the system means to us."""
+    host, port = _host_and_port(url)
+    server = f"{host} port {port}"
     for classes, fault, message in _MEANINGS:
         if isinstance(error, classes):
-            raise TransportError(fault, message) from error
-    raise TransportError(Fault.CONNECT, "the server cannot be reached") from error
+            raise TransportError(fault, message.format(server=server, host=host)) from error
+    raise TransportError(Fault.CONNECT, f"{server} cannot be reached") from error
 
 
 # Special cases come before the general. The messages are ours, because the client's own quote the
-# URL, which may hold a secret.
+# URL, of which all but host and port may be secret.
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], Fault, str], ...] = (
-    ((TimeoutError,), Fault.TIMEOUT, "there was no complete answer in time"),
+    ((TimeoutError,), Fault.TIMEOUT, "{server} gave no complete answer in time"),
     (
         (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError),
         Fault.CERTIFICATE,
-        "the server's certificate does not stand up to checking",
+        "the certificate of {server} does not stand up to checking",
     ),
     (
         (aiohttp.ClientConnectorDNSError, socket.gaierror),
         Fault.DNS,
-        "the server's name does not resolve",
+        "the name {host} does not resolve",
     ),
-    ((aiohttp.ClientSSLError, ssl.SSLError), Fault.TLS, "TLS could not be agreed upon"),
+    (
+        (aiohttp.ClientSSLError, ssl.SSLError),
+        Fault.TLS,
+        "TLS could not be agreed upon with {server}",
+    ),
     (
         (aiohttp.ClientConnectorError, ConnectionRefusedError),
         Fault.CONNECT,
-        "the server does not take connections",
+        "{server} does not take connections",
     ),
     (
         (
@@ -249,7 +264,7 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], Fault, str], ...] = (
             ConnectionError,
         ),
         Fault.RESET,
-        "the connection broke before the answer was complete",
+        "the connection to {server} broke before the answer was complete",
     ),
-    ((aiohttp.ClientError,), Fault.PROTOCOL, "what was answered is not HTTP as we know it"),
+    ((aiohttp.ClientError,), Fault.PROTOCOL, "what {server} answered is not HTTP as we know it"),
 )

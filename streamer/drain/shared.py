@@ -14,7 +14,7 @@ import structlog
 
 from streamer.clock import Clock
 from streamer.core.errors import StoreError
-from streamer.core.limits import (
+from streamer.core.intervals import (
     SEND_MARGIN_SECONDS,
     SETTLE_RETRY_SECONDS,
     SETTLE_RETRY_SECONDS_MAX,

@@ -18,7 +18,7 @@ import structlog
 
 from streamer.core import alarms
 from streamer.core.errors import StreamerError
-from streamer.core.limits import (
+from streamer.core.intervals import (
     FLOOR_CHECK_SECONDS,
     OPEN_RETRY_SECONDS,
     REFUSED_RETRY_SECONDS,

@@ -19,15 +19,17 @@ from streamer.core import drain
 from streamer.core.conclusion import Conclusion, conclude
 from streamer.core.drain import Phase, Track
 from streamer.core.event import StoredEvent
-from streamer.core.limits import (
-    SAVE_SKIPPED_POSITIONS,
+from streamer.core.intervals import (
     SAVE_SKIPPED_SECONDS,
     TRACK_TICK_SECONDS,
+)
+from streamer.core.limits import (
+    SAVE_SKIPPED_POSITIONS,
     TRIED_EVENTS_MAX,
     WINDOW_BATCHES,
     WINDOW_BYTES_MAX,
 )
-from streamer.core.outcome import Outcome, Verdict, deferred, held
+from streamer.core.outcome import Outcome, Scope, Verdict, deferred, held
 from streamer.core.retry import remaining_seconds
 from streamer.core.settlement import Progress, Window, runs, settle
 from streamer.drain.feed import Feed
@@ -197,6 +199,7 @@ class TrackLoop:
             self._track = drain.begin(self._track)
             began = shared.clock.monotonic()
             outcomes = await self._send(batch)
+            shared.pace.give_back(sum(said.scope is Scope.UNSENT for said in outcomes))
             duration_ms = round((shared.clock.monotonic() - began) * 1000)
             if await self._conclude(batch, outcomes, moment, duration_ms):
                 return True

@@ -106,7 +106,7 @@ def send(service: Service, name: str = "email.delivered", count: int = 1) -> lis
 
 def archived(service: Service) -> list[str]:
     """Return the ids in the archive's files."""
-    paths: list[Path] = sorted((service.data_dir / "archive").glob("*"))
+    paths: list[Path] = sorted((service.data_dir / "archive").glob("*.ndjson"))
     lines = [line for path in paths for line in path.read_bytes().splitlines()]
     return [json.loads(line)["id"] for line in lines]
 

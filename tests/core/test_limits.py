@@ -8,10 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
-from streamer.core import limits
+import pytest
+
+from streamer.core import intervals, limits
 
 ROOT = Path(__file__).resolve().parents[2]
+MODULES = (limits, intervals)
 SENDER_RETRY_DAYS = 7
 
 
@@ -36,7 +40,7 @@ def test_ingest_stops_before_draining_does() -> None:
 
 
 def test_what_the_reasons_say_of_the_unit_is_what_it_sets() -> None:
-    said = re.findall(r"``(\w+)=(\w+)``", inspect.getsource(limits))
+    said = re.findall(r"``(\w+)=(\w+)``", "".join(map(inspect.getsource, MODULES)))
     assert {name for name, _ in said} == {"MemoryHigh", "TimeoutStopSec", "WatchdogSec"}
     assert [(name, value) for name, value in said if unit()[name] != value] == []
 
@@ -68,8 +72,9 @@ def page(name: str) -> str:
     return " ".join((ROOT / "docs" / name).read_text().split())
 
 
-def test_every_limit_says_why() -> None:
-    body = ast.parse(inspect.getsource(limits)).body
+@pytest.mark.parametrize("module", MODULES)
+def test_every_limit_says_why(module: ModuleType) -> None:
+    body = ast.parse(inspect.getsource(module)).body
     units = {"KIB", "MIB", "GIB", "DAY_SECONDS"}
     for statement, reason in zip(body, [*body[1:], None], strict=True):
         if not isinstance(statement, ast.Assign):
@@ -87,11 +92,14 @@ FIXED_BY_OTHERS = {
 """Numbers that a format or an interface fixes, by file."""
 
 
+HOMES = {f"streamer/core/{name}.py" for name in ("limits", "intervals")}
+
+
 def sources(*, beside_commands: bool = False) -> Iterator[tuple[str, ast.Module]]:
     """Read the program, without the limits themselves and perhaps without the commands."""
     for path in sorted((ROOT / "streamer").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
-        if name == "streamer/core/limits.py" or (beside_commands and "/cli/" in name):
+        if name in HOMES or (beside_commands and "/cli/" in name):
             continue
         yield name, ast.parse(path.read_text())
 
@@ -105,16 +113,17 @@ def test_each_limit_has_a_user() -> None:
     }
     inside = Counter(
         found.id
-        for found in ast.walk(ast.parse(inspect.getsource(limits)))
+        for module in MODULES
+        for found in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(found, ast.Name)
     )
-    names = {name for name in vars(limits) if name.isupper()}
+    names = {name for module in MODULES for name in vars(module) if name.isupper()}
     assert sorted(name for name in names - used if inside[name] == 1) == []
 
 
 def test_each_limit_has_one_definition() -> None:
     """A second one would be changed alone; what a command shows at most stands beside it."""
-    here = {name for name in vars(limits) if name.isupper()}
+    here = {name for module in MODULES for name in vars(module) if name.isupper()}
     elsewhere = [
         f"{file}: {name}"
         for file, tree in sources(beside_commands=True)

@@ -27,6 +27,16 @@ def test_idle_time_is_not_saved_up() -> None:
     assert pace.wait_seconds(1, 1_000.0) == 1.0
 
 
+def test_what_was_not_sent_after_all_is_not_paid_for() -> None:
+    pace = Pace(10)
+    pace.wait_seconds(50, 100.0)
+    pace.give_back(40)
+    assert pace.wait_seconds(1, 100.0) == 1.0
+    unlimited = Pace(0)
+    unlimited.give_back(1)
+    assert unlimited.wait_seconds(1, 0.0) == 0.0
+
+
 @given(
     rate=st.floats(0.1, 1_000),
     batches=st.lists(st.tuples(st.integers(1, 500), st.floats(0, 20)), min_size=1, max_size=40),

@@ -29,7 +29,8 @@ def make(
 
 
 def files(path: Path) -> list[Path]:
-    return sorted(path.iterdir())
+    """Return what ``*`` names: all but the claim."""
+    return sorted(file for file in path.iterdir() if not file.name.startswith("."))
 
 
 def ids(path: Path) -> list[str]:

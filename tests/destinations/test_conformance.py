@@ -22,6 +22,7 @@ from streamer.destinations.http import HttpDestination
 from streamer.destinations.options import FileOptions, HttpOptions, Privacy, StdoutOptions
 from streamer.destinations.stdout import StdoutDestination
 from tests.destinations.examples import Alarms, StandingClock, stored_event, stored_events
+from tests.destinations.file_cases import files
 from tests.support.http_destination import ScriptedServer, calling, hang, reply, scripted_server
 
 pytestmark = pytest.mark.anyio
@@ -64,7 +65,7 @@ class Directory:
         )
 
     def delivered(self) -> list[dict[str, Any]]:
-        lines = b"".join(file.read_bytes() for file in sorted(self._path.iterdir()))
+        lines = b"".join(file.read_bytes() for file in files(self._path))
         return [json.loads(line) for line in lines.splitlines()]
 
     def interrupt(self, call: Callable[[], object]) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from streamer.core.outcome import Verdict
 from streamer.destinations import segments
+from streamer.destinations.file import FileDestination
 from streamer.destinations.options import Privacy
 from tests.destinations.examples import NOON_MS, Alarms, StandingClock, stored_event, stored_events
 from tests.destinations.file_cases import files, ids, ids_of, make
@@ -98,11 +99,54 @@ async def test_a_directory_that_cannot_be_made_yet_defers_until_it_can(tmp_path:
     await destination.open(None)
     assert destination.mark() is None
     (outcome,) = await destination.send(stored_events(1))
-    assert outcome.verdict is Verdict.DEFERRED
+    assert (outcome.verdict, outcome.reason) == (Verdict.DEFERRED, "not_a_directory")
+    assert outcome.detail.startswith(f"{obstacle}: it is in the way")
     obstacle.unlink()
-    (outcome,) = await destination.send(stored_events(1))
-    assert outcome.verdict is Verdict.ACCEPTED
+    assert await accepted_after_one_deferral(destination, 1)
     assert ids(obstacle / "archive") == ids_of(1)
+
+
+async def accepted_after_one_deferral(destination: FileDestination, position: int) -> bool:
+    """Send an event twice: writing begins anew only once that is committed with a deferral."""
+    (first,) = await destination.send(stored_events(position))
+    assert (first.verdict, first.reason) == (Verdict.DEFERRED, "begun_anew")
+    assert destination.mark() is not None
+    (second,) = await destination.send(stored_events(position))
+    return second.verdict is Verdict.ACCEPTED
+
+
+async def test_what_was_written_after_a_late_beginning_is_taken_back_after_a_crash(
+    tmp_path: Path,
+) -> None:
+    """The directory is there only after the opening, so no mark was committed then."""
+    obstacle = tmp_path / "mount"
+    obstacle.write_bytes(b"")
+    destination = make(obstacle / "archive")
+    await destination.open(None)
+    obstacle.unlink()
+    await destination.send(stored_events(1))
+    committed_with_the_deferral = destination.mark()
+    await destination.send(stored_events(1))
+    await destination.aclose()
+    later = make(obstacle / "archive")
+    await later.open(committed_with_the_deferral)
+    assert ids(obstacle / "archive") == []
+
+
+async def test_a_symbolic_link_in_the_place_of_a_segment_is_named_for_what_it_is(
+    tmp_path: Path,
+) -> None:
+    destination = make(tmp_path / "archive")
+    await destination.open(None)
+    await destination.send(stored_events(1))
+    (segment,) = files(tmp_path / "archive")
+    segment.rename(tmp_path / "elsewhere")
+    segment.symlink_to(tmp_path / "elsewhere")
+    (outcome,) = await destination.send(stored_events(2))
+    assert (outcome.verdict, outcome.reason) == (Verdict.DEFERRED, "symbolic_link")
+    assert outcome.detail.startswith(f"{segment}: it is a symbolic link")
+    segment.unlink()
+    assert await accepted_after_one_deferral(destination, 2)
 
 
 async def test_a_directory_that_another_destination_writes_to_defers_until_it_is_free(
@@ -114,8 +158,7 @@ async def test_a_directory_that_another_destination_writes_to_defers_until_it_is
     (outcome,) = await second.send(stored_events(1))
     assert (outcome.verdict, outcome.reason) == (Verdict.DEFERRED, "directory_in_use")
     await first.aclose()
-    (outcome,) = await second.send(stored_events(1))
-    assert outcome.verdict is Verdict.ACCEPTED
+    assert await accepted_after_one_deferral(second, 1)
 
 
 # Marks
@@ -180,8 +223,10 @@ async def test_a_segment_that_lost_lines_is_left_alone_and_an_alarm_raised(
         await destination.aclose()
         destination = make(tmp_path, alarms=alarms)
         await destination.open(mark)
-    (outcome,) = await destination.send(stored_events(2))
-    assert outcome.verdict is Verdict.ACCEPTED
+        (outcome,) = await destination.send(stored_events(2))
+        assert outcome.verdict is Verdict.ACCEPTED
+    else:
+        assert await accepted_after_one_deferral(destination, 2)
     assert alarms.codes == [SHORT]
     assert segment.name in alarms.raised[0][1]
     *left, new = files(tmp_path)

@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streamer.core.outcome import Verdict
 from streamer.destinations.file import FileDestination
+from streamer.destinations.segments import Place
 from tests.destinations.examples import StandingClock, stored_events
 from tests.destinations.file_cases import files, ids, make
 from tests.support.failing_os import FailingOs, failing_os
@@ -45,8 +47,9 @@ class Service:
             while self.cursor < len(self.EVENTS):
                 batch = self.EVENTS[self.cursor : self.cursor + self.BATCH]
                 outcomes = await destination.send(batch)
-                if outcomes[0].verdict is Verdict.ACCEPTED:
-                    await self.settle(self.cursor + len(batch), destination, failing)
+                accepted = outcomes[0].verdict is Verdict.ACCEPTED
+                settled = self.cursor + len(batch) * accepted
+                await self.settle(settled, destination, failing)
                 self.clock.now_ms += 1000
                 await self.look_after(destination, failing)
             self.clock.now_ms += 3000
@@ -75,6 +78,12 @@ class Service:
     def assert_every_event_is_there_once(self) -> None:
         assert ids(self.path) == [event.event_id for event in self.EVENTS]
         assert not list(self.path.glob("*.tmp"))
+
+
+def closed(mark: str | None) -> str:
+    """Return the mark after which the next event begins a segment."""
+    place = msgspec.json.decode(mark or "", type=Place).closed()
+    return msgspec.json.encode(place).decode()
 
 
 def never() -> FailingOs:
@@ -156,11 +165,11 @@ async def test_what_is_accepted_is_on_the_disk_and_so_are_the_names(
     assert unsynced == set()
     mark = destination.mark()
     await destination.aclose()
-    for undone in (mark, '{"sequence":3}'):
+    for committed in (mark, closed(mark)):
         later = make(path)
-        await later.open(mark)
+        await later.open(committed)
         await later.send(stored_events(5))
-        await later.open(undone)
+        await later.open(committed)
         assert unsynced == set()
         await later.aclose()
-    assert len(files(path)) == 3
+    assert len(files(path)) == 4

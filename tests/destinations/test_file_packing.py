@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import anyio.from_thread
@@ -48,7 +49,11 @@ async def test_without_compression_nothing_is_packed(tmp_path: Path) -> None:
     assert {file.suffix for file in files(tmp_path)} == {".ndjson"}
 
 
-async def test_what_a_crash_left_twice_is_there_once_after_opening(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["none", "gzip", "zstd"])
+async def test_what_a_crash_left_twice_is_there_once_whatever_is_packed_with_now(
+    tmp_path: Path, method: Method | Literal["none"]
+) -> None:
+    """It is read to its end for that, so it is not done at the opening, which must be short."""
     alarms = Alarms()
     destination = make(tmp_path, segment_bytes_max=1, alarms=alarms)
     await destination.open(None)
@@ -60,10 +65,27 @@ async def test_what_a_crash_left_twice_is_there_once_after_opening(tmp_path: Pat
     packed_beside(first, first.read_bytes())
     packed_beside(second, b"something else\n")
 
-    await make(tmp_path, alarms=alarms).open(mark)
+    later = make(tmp_path, alarms=alarms, compress=method)
+    await later.open(mark)
+    assert first.exists()
+    await later.tidy()
     assert not first.exists()
     assert second.exists(), "a packed file that differs proves nothing"
     assert alarms.codes == [SHORT]
+    assert alarms.raised[0][1].endswith("away.")
+    await later.tidy()
+    assert alarms.codes == [SHORT]
+
+
+async def test_the_open_segment_is_not_taken_for_one_that_is_packed(tmp_path: Path) -> None:
+    destination = make(tmp_path)
+    await destination.open(None)
+    await destination.send(stored_events(1))
+    await destination.send(stored_events(2))
+    (segment,) = files(tmp_path)
+    packed_beside(segment, segment.read_bytes())
+    await destination.tidy()
+    assert segment.exists()
 
 
 async def test_packing_can_be_cancelled_and_is_done_at_the_next_call(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import zlib
+from collections.abc import Callable
 from email.utils import formatdate
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamer.core.outcome import NOT_ATTEMPTED, Verdict
+from streamer.destinations.http_answer import Content, judge_accepting_body, unpack
 from tests.destinations.examples import NOON_MS, Alarms, stored_events
 from tests.destinations.http_cases import http_destination, outcome_of, outcomes_of
 from tests.support.http_destination import (
@@ -173,15 +180,130 @@ async def test_rejections_that_make_no_sense_are_no_partial_success_and_raise_an
         b'{"rejected":"\xff"}',
         b'{"x":' + b"[" * 20_000 + b"]" * 20_000 + b',"rejected":[]}',
         b'<script>{"rejected":[]}</script>',
-        b'{"rejected":[' + b" " * 80_000 + b"]}",
+        b'{"padding":"' + b" " * 2**21 + b'","rejected":[]}',
+        b'{"rejected":[' + b" " * 2**21 + b"]}",
     ],
-    ids=["half JSON", "not UTF-8", "deep", "HTML", "too long"],
+    ids=["half JSON", "not UTF-8", "deep", "HTML", "beyond the end", "too long"],
 )
 async def test_rejections_that_cannot_be_read_raise_an_alarm(body: bytes) -> None:
     alarms = Alarms()
     outcome = await outcome_of(reply(200, body), alarms=alarms)
     assert outcome.verdict is Verdict.ACCEPTED
     assert alarms.codes == ["STR-306"]
+
+
+def named(body: bytes) -> list[str]:
+    """Return the details of the rejections that a body of a 2xx names, of three events."""
+    outcomes = judge_accepting_body(body, stored_events(1, 2, 3)).outcomes
+    return [f"{one.verdict.value} {one.detail}".strip() for one in outcomes]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [(7, "7"), (None, ""), (["a", 1], '["a", 1]'), ({"code": 4}, '{"code": 4}'), (True, "true")],
+)
+def test_a_reason_may_be_of_any_type(reason: object, shown: str) -> None:
+    body = json.dumps({"rejected": [rejection("01E00001", reason=reason)]}).encode()
+    assert named(body) == [f"rejected {shown}".strip(), "accepted", "accepted"]
+    assert judge_accepting_body(body, stored_events(1)).oddity == ""
+
+
+async def test_a_reason_of_many_thousand_characters_is_read_and_cut() -> None:
+    """It must also not take long: nothing else goes on meanwhile."""
+    alarms = Alarms()
+    answer = reply_json({"rejected": [rejection("01E00001", reason="x" * 900_000)]})
+    first, *_ = await outcomes_of(answer, alarms=alarms)
+    assert first.verdict is Verdict.REJECTED
+    assert alarms.codes == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_list_may_be_in_any_encoding_of_unicode(encoding: str) -> None:
+    body = json.dumps({"rejected": [rejection("01E00002")]}).encode(encoding)
+    assert named(body) == ["accepted", "rejected no such person", "accepted"]
+
+
+def test_a_reason_that_is_no_unicode_takes_nothing_from_its_rejection() -> None:
+    body = json.dumps({"rejected": [rejection("01E00002", reason="Größe")]}, ensure_ascii=False)
+    assert (
+        named(body.encode("latin-1"))[1]
+        == "rejected Gr\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}e"
+    )
+
+
+ODD_ENTRIES: tuple[object, ...] = (
+    7,
+    "01E00003",
+    None,
+    [],
+    {"id": "01E00003"},
+    {"source": 1, "id": "01E00003"},
+)
+
+
+@pytest.mark.parametrize("odd", ODD_ENTRIES, ids=repr)
+@pytest.mark.parametrize("odd_first", [True, False])
+def test_an_entry_that_makes_no_sense_takes_nothing_from_the_others(
+    odd: object, odd_first: bool
+) -> None:
+    entries = [odd, rejection("01E00002")] if odd_first else [rejection("01E00002"), odd]
+    judgement = judge_accepting_body(json.dumps({"rejected": entries}).encode(), stored_events(2))
+    assert judgement.outcomes[0].verdict is Verdict.REJECTED
+    assert judgement.oddity
+
+
+@given(st.integers(0, 400))
+def test_of_a_list_that_ends_anywhere_whatever_came_whole_is_heeded(length: int) -> None:
+    entries = [rejection(f"01E0000{number}") for number in (1, 2, 3)]
+    body = json.dumps({"rejected": entries}, indent=1).encode()[:length]
+    whole = body.count(b"}") - body.endswith(b"]\n}")
+    assert [said.startswith("rejected") for said in named(body)] == [
+        number <= whole for number in (1, 2, 3)
+    ]
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_no_body_makes_the_judgement_fail(before: bytes, after: bytes) -> None:
+    judge_accepting_body(before + b'"rejected":[' + after, stored_events(1))
+    for encoding in ("gzip", "deflate", "br", "nonsense\xff"):
+        assert len(unpack(before + after, encoding, 1000).body) <= 1000
+
+
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "x-gzip", "deflate", "br", "zstd", "GZIP", "gzip, br"]
+)
+async def test_an_answer_that_is_not_packed_as_it_says_accepts_all_the_same(encoding: str) -> None:
+    alarms = Alarms()
+    outcome = await outcome_of(reply(200, b"ok", Content_Encoding=encoding), alarms=alarms)
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert alarms.codes == ["STR-306"]
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "br"])
+async def test_an_answer_without_a_body_may_say_what_it_wants_of_its_packing(encoding: str) -> None:
+    alarms = Alarms()
+    outcome = await outcome_of(reply(200, b"", Content_Encoding=encoding), alarms=alarms)
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert alarms.codes == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
+)
+async def test_rejections_in_a_packed_answer_are_read(
+    encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    alarms = Alarms()
+    body = pack(json.dumps({"rejected": [rejection("01E00002")]}).encode())
+    _, second, _ = await outcomes_of(reply(200, body, Content_Encoding=encoding), alarms=alarms)
+    assert second.verdict is Verdict.REJECTED
+    assert alarms.codes == []
+
+
+def test_a_packed_answer_unfolds_to_no_more_than_is_read_of_any_other() -> None:
+    content = unpack(gzip.compress(b"{" + b" " * 10**6), "gzip", 1000)
+    assert (len(content.body), content.is_cut) == (1000, True)
+    assert unpack(gzip.compress(b"{}"), "gzip", 1000) == Content(b"{}")
 
 
 async def test_a_rejection_that_was_understood_counts_beside_one_that_was_not() -> None:
@@ -198,7 +320,7 @@ async def test_a_rejection_that_was_understood_counts_beside_one_that_was_not() 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"OK", b"<html>welcome</html>", b'{"status":"ok"}', b'{"rejected":[]}', b"x" * 200_000],
+    [b"", b"OK", b"<html>welcome</html>", b'{"status":"ok"}', b'{"rejected":[]}', b"x" * 2**21],
     ids=["empty", "text", "HTML", "JSON", "nothing rejected", "long"],
 )
 async def test_any_other_body_of_an_accepting_answer_is_of_no_interest(body: bytes) -> None:

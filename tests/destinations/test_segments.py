@@ -6,9 +6,11 @@ import os
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streamer.core.errors import ConfigurationError
+from streamer.destinations.claim import claim_path, stake_claim
 from streamer.destinations.segments import (
     DirectoryInUse,
     Place,
@@ -17,6 +19,7 @@ from streamer.destinations.segments import (
     probe_directory,
 )
 from tests.destinations.examples import NOON_MS
+from tests.destinations.file_cases import files
 
 FIRST = "archive-00000001-20261123T120000Z.ndjson"
 SECOND = "archive-00000002-20261123T120000Z.ndjson"
@@ -33,14 +36,23 @@ def directory(path: Path) -> SegmentDirectory:
     return SegmentDirectory(path, "archive")
 
 
+def bare(place: Place) -> Place:
+    """Return a place without the directory that it is in."""
+    return Place(place.sequence, place.segment, place.length)
+
+
 def recovered(path: Path, place: Place | None) -> tuple[Place, str]:
-    """Recover as a new process would; return the place and the surprise."""
+    """Recover a directory of ours as a new process would; return the place and the surprise."""
+    if place is not None:
+        path.mkdir(parents=True, exist_ok=True)
+        claim = stake_claim(path, "archive")
+        place = msgspec.structs.replace(place, directory=str(path), claim=claim)
     directory = SegmentDirectory(path, "archive")
     try:
         recovery = directory.recover(place)
     finally:
         directory.release()
-    return recovery.place, recovery.surprise
+    return bare(recovery.place), recovery.surprise
 
 
 def fill(path: Path, **files: bytes) -> None:
@@ -50,23 +62,24 @@ def fill(path: Path, **files: bytes) -> None:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
+    return {file.name: file.read_bytes() for file in files(path)}
 
 
 def test_directories_and_files_are_for_the_owner_only(
     path: Path, directory: SegmentDirectory
 ) -> None:
     place = directory.begin(directory.recover(None).place, NOON_MS)
-    modes = [stat.S_IMODE(each.stat().st_mode) for each in (path.parent, path, path / FIRST)]
-    assert modes == [0o700, 0o700, 0o600]
-    assert place == Place(1, FIRST, 0)
+    every = (path.parent, path, path / FIRST, claim_path(path, "archive"))
+    modes = [stat.S_IMODE(each.stat().st_mode) for each in every]
+    assert modes == [0o700, 0o700, 0o600, 0o600]
+    assert bare(place) == Place(1, FIRST, 0)
 
 
 def test_lines_are_appended_at_the_place(path: Path, directory: SegmentDirectory) -> None:
     place = directory.begin(directory.recover(None).place, NOON_MS)
     place = directory.append(place, b"one\n")
     place = directory.append(place, b"two\n")
-    assert place == Place(1, FIRST, 8)
+    assert bare(place) == Place(1, FIRST, 8)
     assert contents(path) == {FIRST: b"one\ntwo\n"}
 
 
@@ -112,7 +125,7 @@ def test_one_segment_that_was_begun_and_not_committed_is_removed(path: Path, pla
 
 
 @pytest.mark.parametrize(
-    "files",
+    "there",
     [
         {"first": b"one\nmore\n", "second": b"two\n"},
         {"first": b"one\n", "second": b"two\n", "third": b"three\n"},
@@ -122,13 +135,13 @@ def test_one_segment_that_was_begun_and_not_committed_is_removed(path: Path, pla
     ids=["both longer and followed", "two followers", "a gap", "empty ones"],
 )
 def test_more_than_one_append_can_have_left_is_somebody_elses_and_stays(
-    path: Path, files: dict[str, bytes]
+    path: Path, there: dict[str, bytes]
 ) -> None:
     """Such a place is an old one, of a database put back by hand: nothing is known to be spare."""
-    fill(path, **files)
+    fill(path, **there)
     before = contents(path)
     place, surprise = recovered(path, Place(1, FIRST, 4))
-    assert place == Place(3 if "third" in files else 2)
+    assert place == Place(3 if "third" in there else 2)
     assert "nobody committed" in surprise
     assert contents(path) == before
 
@@ -220,7 +233,7 @@ def test_a_directory_belongs_to_one_destination_until_it_is_released(
     directory.recover(None)
     directory.release()
     directory.release()
-    assert other.recover(None).place == Place(0)
+    assert bare(other.recover(None).place) == Place(0)
     other.release()
 
 

@@ -117,10 +117,22 @@ async def test_the_self_test_complains_of_a_certificate_that_runs_out_soon(
     assert finding.hint
 
 
-@pytest.mark.parametrize("url", ["http://nobody.invalid/", f"http://127.0.0.1:{closed_port()}/"])
-async def test_the_self_test_says_what_is_wrong(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("http://nobody.invalid/secret", "nobody.invalid"),
+        (f"http://127.0.0.1:{(port := closed_port())}/secret", f"127.0.0.1 port {port}"),
+    ],
+)
+async def test_what_cannot_be_reached_is_named_with_its_port_and_nothing_else(
+    url: str, server: str
+) -> None:
     async with http_destination(url) as destination:
         findings = await destination.probe()
+        (outcome,) = await destination.send(stored_events(1))
     assert [finding.ok for finding in findings] == [True, False]
-    assert findings[1].detail
-    assert findings[1].hint
+    assert findings[1].hint.startswith("See whether")
+    assert findings[1].hint.endswith(".")
+    assert findings[1].detail == outcome.detail
+    assert server in outcome.detail
+    assert "secret" not in outcome.detail

@@ -10,8 +10,9 @@ import ast
 import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 
-from streamer.core import limits
+from streamer.core import intervals, limits
 from streamer.core.drain_diagram import transitions_diagram
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,8 +23,13 @@ _FACTORS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 
 
 def limits_table() -> str:
-    """List every limit with its value and its reason, by the headings of the module."""
-    source = inspect.getsource(limits)
+    """List every limit, and every interval, with its value and its reason."""
+    return f"{_table_of(limits)}\n\nHow often things are done:\n\n{_table_of(intervals)}"
+
+
+def _table_of(module: ModuleType) -> str:
+    """List the constants of a module by its headings."""
+    source = inspect.getsource(module)
     statements = ast.parse(source).body
     headings = {
         number: match[1]
@@ -45,7 +51,7 @@ def limits_table() -> str:
         if isinstance(reason, ast.Expr) and isinstance(reason.value, ast.Constant):
             why = " ".join(str(reason.value.value).replace("``", "`").split())
             names = "<br>".join(f"`{one}`" for one in pending)
-            values = "<br>".join(_written(getattr(limits, one), one) for one in pending)
+            values = "<br>".join(_written(getattr(module, one), one) for one in pending)
             lines.append(f"| {names} | {values} | {why} |")
             pending = []
     assert not pending, "tests/core/test_limits.py sees to it that every limit has its reason"

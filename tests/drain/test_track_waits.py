@@ -10,8 +10,13 @@ from msgspec.structs import replace
 from streamer.core.alarms import HELD, OUTAGE
 from streamer.core.drain import Phase
 from streamer.core.event import StoredEvent
-from streamer.core.limits import DAY_SECONDS, SETTLE_RETRY_SECONDS_MAX
-from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
+from streamer.core.intervals import (
+    SETTLE_RETRY_SECONDS_MAX,
+)
+from streamer.core.limits import (
+    DAY_SECONDS,
+)
+from streamer.core.outcome import ACCEPTED, NOT_ATTEMPTED, Outcome, deferred, held, rejected
 from tests.drain.bench import POLICY, Bench
 
 pytestmark = pytest.mark.anyio
@@ -207,6 +212,14 @@ async def test_the_rate_is_kept_over_batches(on_bench: Bench) -> None:
     assert len(on_bench.destination.sent) == 2
     await on_bench.advance(2)
     assert len(on_bench.destination.sent) == 3
+
+
+async def test_what_a_send_did_not_get_to_costs_nothing_of_the_rate(on_bench: Bench) -> None:
+    on_bench.append(12)
+    on_bench.destination.answer = lambda batch: [ACCEPTED, *[NOT_ATTEMPTED] * (len(batch) - 1)]
+    on_bench.start(on_bench.track(on_bench.shared(replace(POLICY, rate_per_second=2))).run())
+    await on_bench.advance(1.6)
+    assert len(on_bench.destination.sent) == 4
 
 
 async def test_a_settlement_is_written_however_long_the_database_refuses(on_bench: Bench) -> None:

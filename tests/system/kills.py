@@ -215,7 +215,7 @@ class _Run:
             "strikes": dict(strikes),
             "exit_codes": dict(Counter(self._manager.exit_codes)),
             "stored": len(self._stored()),
-            "segments": len(list(self._installation.archive.iterdir())),
+            "segments": len(list(self._installation.archive.glob("*.ndjson*"))),
             "http_repeats": len(positions) - len(set(positions)),
             "http_refused": sum(one.status != 200 for one in self._destination.deliveries),
             "forged": dict(self._forged_refusals),

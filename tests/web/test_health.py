@@ -12,7 +12,9 @@ import anyio.lowlevel
 import pytest
 
 from streamer.core.errors import StoreError
-from streamer.core.limits import READY_PROBE_SECONDS
+from streamer.core.intervals import (
+    READY_PROBE_SECONDS,
+)
 from streamer.store import sqlite
 from streamer.web.health import Health
 from streamer.web.public import make_public
