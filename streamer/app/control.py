@@ -14,9 +14,7 @@ import structlog
 
 from streamer.clock import Clock
 from streamer.core.errors import StoreError
-from streamer.core.intervals import (
-    DATA_VERSION_POLL_SECONDS,
-)
+from streamer.core.intervals import DATA_VERSION_POLL_SECONDS
 from streamer.drain.supervisor import DestinationDrain
 from streamer.observe.log import where
 from streamer.store import cursors, destinations, replays, sqlite

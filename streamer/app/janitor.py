@@ -31,12 +31,7 @@ from streamer.core.intervals import (
     PRUNE_PAUSE_SECONDS,
     PRUNE_SECONDS,
 )
-from streamer.core.limits import (
-    CLOSE_SECONDS_MIN,
-    DAY_SECONDS,
-    PRUNE_EVENTS_MAX,
-    VACUUM_PAGES_MAX,
-)
+from streamer.core.limits import CLOSE_SECONDS_MIN, DAY_SECONDS, PRUNE_EVENTS_MAX, VACUUM_PAGES_MAX
 from streamer.ingest.front import Front
 from streamer.observe.board import Board
 from streamer.store import alarms as stored_alarms

@@ -30,10 +30,7 @@ from streamer.config.model import Config
 from streamer.config.problems import ConfigurationErrors
 from streamer.config.secrets import Secrets, resolve_all
 from streamer.core.errors import StoreBusy, StreamerError
-from streamer.core.intervals import (
-    RELOAD_STOP_SECONDS,
-    RELOAD_WRITE_SECONDS,
-)
+from streamer.core.intervals import RELOAD_STOP_SECONDS, RELOAD_WRITE_SECONDS
 from streamer.ingest.source import Source
 from streamer.observe import log
 from streamer.store.writer import Writer

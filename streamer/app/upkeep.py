@@ -14,9 +14,7 @@ import structlog
 from streamer.clock import Clock
 from streamer.core import alarms
 from streamer.core.errors import StoreBusy, StoreError
-from streamer.core.intervals import (
-    UPKEEP_ALARM_SECONDS,
-)
+from streamer.core.intervals import UPKEEP_ALARM_SECONDS
 from streamer.observe.board import Board
 
 _log = structlog.get_logger("streamer.upkeep")

@@ -13,10 +13,7 @@ import structlog
 
 from streamer.app import systemd
 from streamer.clock import Clock
-from streamer.core.intervals import (
-    WATCH_SECONDS,
-    WRITER_STALL_SECONDS,
-)
+from streamer.core.intervals import WATCH_SECONDS, WRITER_STALL_SECONDS
 from streamer.store.writer import Writer
 
 _log = structlog.get_logger("streamer.watch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -19,15 +20,14 @@ from streamer.app.reload import Reloader
 from streamer.app.service import Listening, Service, open_reader_for
 from streamer.app.signals import Signals
 from streamer.app.telling import say_started
+from streamer.cli.calling import called_as
 from streamer.cli.common import load_config
 from streamer.clock import SystemClock
 from streamer.config.generated import SIGNING_KEY_FILE, ensure_generated_key
 from streamer.config.load import Loaded
 from streamer.config.secrets import Secrets, resolve_all
 from streamer.core.errors import StreamerError
-from streamer.core.intervals import (
-    START_SECONDS_MAX,
-)
+from streamer.core.intervals import START_SECONDS_MAX
 from streamer.observe import log
 from streamer.store import lockfile
 
@@ -164,11 +164,14 @@ def _banner(loaded: Loaded, listening: Listening, new_key: str | None) -> list[s
         lines.append(f"Signing key     {new_key}   (made up; shown this once)")
     for name, options in loaded.config.destinations.items():
         lines.append(f"Destination     {name}: {options.place}")
+    this, same = called_as(), ""
+    if loaded.origin == "argument":
+        same = f" --config {shlex.quote(str(loaded.path))}"
     return [
         *lines,
         f"Metrics         {listening.admin_url}/metrics",
-        "Try it          streamer send-sample email.delivered",
-        "Look at it      streamer status",
+        f"Try it          {this} send-sample email.delivered{same}",
+        f"Look at it      {this} status{same}",
     ]
 
 

@@ -23,9 +23,7 @@ from streamer.clock import Clock
 from streamer.core.alarms import Alarm
 from streamer.core.cloudevents import encode_each
 from streamer.core.event import StoredEvent
-from streamer.core.intervals import (
-    STDOUT_LOOK_SECONDS,
-)
+from streamer.core.intervals import STDOUT_LOOK_SECONDS
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.destinations.base import Destination, Finding

@@ -20,13 +20,8 @@ from streamer.clock import Clock
 from streamer.core import alarms
 from streamer.core.conclusion import Conclusion
 from streamer.core.drain import Phase
-from streamer.core.intervals import (
-    DEFERRAL_LOG_SECONDS_MAX,
-    DEFERRAL_LOG_SECONDS_MIN,
-)
-from streamer.core.limits import (
-    OUTAGE_ALARM_SECONDS,
-)
+from streamer.core.intervals import DEFERRAL_LOG_SECONDS_MAX, DEFERRAL_LOG_SECONDS_MIN
+from streamer.core.limits import OUTAGE_ALARM_SECONDS
 from streamer.core.outcome import Outcome, Verdict
 from streamer.observe.board import Board
 

@@ -19,10 +19,7 @@ from streamer.core import drain
 from streamer.core.conclusion import Conclusion, conclude
 from streamer.core.drain import Phase, Track
 from streamer.core.event import StoredEvent
-from streamer.core.intervals import (
-    SAVE_SKIPPED_SECONDS,
-    TRACK_TICK_SECONDS,
-)
+from streamer.core.intervals import SAVE_SKIPPED_SECONDS, TRACK_TICK_SECONDS
 from streamer.core.limits import (
     SAVE_SKIPPED_POSITIONS,
     TRIED_EVENTS_MAX,

@@ -15,9 +15,7 @@ import structlog
 
 from streamer.clock import Clock
 from streamer.core.alarms import Alarm, Severity
-from streamer.core.intervals import (
-    ALARM_LOG_SECONDS,
-)
+from streamer.core.intervals import ALARM_LOG_SECONDS
 
 _log = structlog.get_logger("streamer.alarm")
 

@@ -18,12 +18,8 @@ from typing import Any
 
 import structlog
 
-from streamer.core.intervals import (
-    ROOM_SECONDS,
-)
-from streamer.core.limits import (
-    ACCEPT_AT_ONCE_MAX,
-)
+from streamer.core.intervals import ROOM_SECONDS
+from streamer.core.limits import ACCEPT_AT_ONCE_MAX
 from streamer.observe.log import where
 
 _log = structlog.get_logger("streamer.server")

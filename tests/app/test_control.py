@@ -11,9 +11,7 @@ import structlog
 
 from streamer.app import control as module
 from streamer.app.control import Control
-from streamer.core.intervals import (
-    DATA_VERSION_POLL_SECONDS,
-)
+from streamer.core.intervals import DATA_VERSION_POLL_SECONDS
 from streamer.store.connection import connect_reader
 from tests.store.build import open_fresh
 from tests.support.manual_clock import ManualClock

@@ -12,9 +12,7 @@ import pytest
 
 from streamer.app import janitor as module
 from streamer.core import alarms
-from streamer.core.intervals import (
-    UPKEEP_ALARM_SECONDS,
-)
+from streamer.core.intervals import UPKEEP_ALARM_SECONDS
 from streamer.store import status
 from tests.app.test_janitor import Household, household
 from tests.store.writing import locked

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from streamer.app.watch import Watch
-from streamer.core.intervals import (
-    WRITER_STALL_SECONDS,
-)
+from streamer.core.intervals import WRITER_STALL_SECONDS
 from streamer.store.writer import Writer
 from tests.store.writing import locked, make, running
 from tests.support.manual_clock import ManualClock

@@ -118,6 +118,9 @@ def test_the_built_in_default_tells_even_a_pipe_where_to_go(tmp_path: Path) -> N
     said = serve(tmp_path)
     for words in BANNER:
         assert f"\n{words}" in said
+    assert f" {sys.executable} -m streamer send-sample email.delivered\n" in said, (
+        "as it was called"
+    )
     key = KEY_LINE.search(said)
     assert key is not None
     assert key[1] == (tmp_path / "streamer-data" / "signing-key").read_text().strip()

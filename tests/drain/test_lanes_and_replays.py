@@ -9,9 +9,7 @@ from msgspec.structs import replace
 
 from streamer.core.alarms import HELD
 from streamer.core.event import StoredEvent
-from streamer.core.intervals import (
-    FLOOR_CHECK_SECONDS,
-)
+from streamer.core.intervals import FLOOR_CHECK_SECONDS
 from streamer.core.outcome import ACCEPTED, deferred, held, rejected
 from streamer.core.selection import Selection
 from streamer.store import cursors, dead_letters, replays

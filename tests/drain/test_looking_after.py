@@ -8,10 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from streamer.core.event import StoredEvent
-from streamer.core.intervals import (
-    SEND_MARGIN_SECONDS,
-    TIDY_SECONDS,
-)
+from streamer.core.intervals import SEND_MARGIN_SECONDS, TIDY_SECONDS
 from streamer.core.outcome import ACCEPTED, NOT_ATTEMPTED
 from streamer.drain.supervisor import DestinationDrain
 from streamer.store import destinations

@@ -11,13 +11,8 @@ from msgspec.structs import replace
 
 from streamer.core.alarms import HELD, UNSETTLED
 from streamer.core.drain import Phase
-from streamer.core.intervals import (
-    REFUSED_RETRY_SECONDS,
-    SETTLE_RETRY_SECONDS_MAX,
-)
-from streamer.core.limits import (
-    HELD_PROBE_SECONDS_MIN,
-)
+from streamer.core.intervals import REFUSED_RETRY_SECONDS, SETTLE_RETRY_SECONDS_MAX
+from streamer.core.limits import HELD_PROBE_SECONDS_MIN
 from streamer.core.outcome import deferred
 from streamer.core.selection import Selection
 from streamer.drain import shared as shared_module

@@ -11,11 +11,7 @@ from msgspec.structs import replace
 from streamer.core.alarms import HELD
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
-from streamer.core.intervals import (
-    OPEN_RETRY_SECONDS,
-    SEND_MARGIN_SECONDS,
-    TIDY_SECONDS,
-)
+from streamer.core.intervals import OPEN_RETRY_SECONDS, SEND_MARGIN_SECONDS, TIDY_SECONDS
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
 from streamer.store import cursors, destinations
 from streamer.store.destinations import Known

@@ -10,10 +10,7 @@ import pytest
 import structlog
 
 from streamer.core.event import StoredEvent
-from streamer.core.intervals import (
-    DEFERRAL_LOG_SECONDS_MAX,
-    DEFERRAL_LOG_SECONDS_MIN,
-)
+from streamer.core.intervals import DEFERRAL_LOG_SECONDS_MAX, DEFERRAL_LOG_SECONDS_MIN
 from streamer.core.outcome import ACCEPTED, NOT_ATTEMPTED, Outcome, deferred, held
 from streamer.drain import telling
 from streamer.drain.shared import DrainPolicy

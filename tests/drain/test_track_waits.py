@@ -10,12 +10,8 @@ from msgspec.structs import replace
 from streamer.core.alarms import HELD, OUTAGE
 from streamer.core.drain import Phase
 from streamer.core.event import StoredEvent
-from streamer.core.intervals import (
-    SETTLE_RETRY_SECONDS_MAX,
-)
-from streamer.core.limits import (
-    DAY_SECONDS,
-)
+from streamer.core.intervals import SETTLE_RETRY_SECONDS_MAX
+from streamer.core.limits import DAY_SECONDS
 from streamer.core.outcome import ACCEPTED, NOT_ATTEMPTED, Outcome, deferred, held, rejected
 from tests.drain.bench import POLICY, Bench
 

@@ -11,12 +11,8 @@ from pathlib import Path
 import pytest
 
 from streamer.app import listeners
-from streamer.core.intervals import (
-    ROOM_SECONDS,
-)
-from streamer.core.limits import (
-    CONNECTIONS_MAX,
-)
+from streamer.core.intervals import ROOM_SECONDS
+from streamer.core.limits import CONNECTIONS_MAX
 from streamer.web import server
 from tests.ingest.harness import eventually, listen
 from tests.support.raw_http import connect

@@ -12,9 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from streamer.core.errors import StoreError
-from streamer.core.intervals import (
-    READY_PROBE_SECONDS,
-)
+from streamer.core.intervals import READY_PROBE_SECONDS
 from streamer.store import sqlite
 from streamer.web.health import Health
 from streamer.web.public import make_public
