@@ -14,7 +14,7 @@ from streamer.cli import common, console
 from streamer.cli.common import ConfigFile, Json, Yes
 from streamer.cli.known import NOT_STARTED, require_destination, require_one_of
 from streamer.cli.standing import read_standing
-from streamer.cli.wording import count, denial, moment_text
+from streamer.cli.wording import count, moment_text
 from streamer.config.model import Config
 from streamer.core.alarms import Alarm
 from streamer.core.errors import StreamerError, UsageError
@@ -126,8 +126,7 @@ def test(name: Name, /, *, config: ConfigFile = None, json: Json = False) -> Non
 def describe_finding(finding: Finding) -> list[str]:
     """Write one line of a test, and below it what to do when it failed."""
     mark = "ok    " if finding.ok else "FAILED"
-    what = finding.what if finding.ok else denial(finding.what)
-    lines = [f"{mark}  {what}" + (f": {finding.detail}" if finding.detail else "")]
+    lines = [f"{mark}  {finding.what}" + (f": {finding.detail}" if finding.detail else "")]
     return lines if finding.ok or not finding.hint else [*lines, f"        {finding.hint}"]
 
 

@@ -42,6 +42,6 @@ async def _probe(destination: Destination, seconds_max: float) -> list[Finding]:
         with anyio.fail_after(seconds_max):
             return await destination.probe()
     except TimeoutError:
-        return [Finding(False, "it answers", f"nothing for {seconds_max:.0f} s")]
+        return [Finding(False, "it does not answer", f"nothing for {seconds_max:.0f} s")]
     finally:
         await destination.aclose()

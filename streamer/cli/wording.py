@@ -12,11 +12,6 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def denial(statement: str) -> str:
-    """Deny a statement, as a destination makes it of its own tests."""
-    return f"it is not so that {statement}"
-
-
 def size(size_bytes: int) -> str:
     """Write a number of bytes with a unit that suits it."""
     if size_bytes < 1024:

@@ -28,7 +28,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     ok: bool
     what: str
-    """What was looked at, such as ``directory is writable``."""
+    """What was found, said as it is: ``the directory is writable``, or that it is not."""
     detail: str = ""
     hint: str = ""
     """What to do about it when it is not ok."""

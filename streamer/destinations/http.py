@@ -105,7 +105,7 @@ class HttpDestination(Destination):
             reached = await self._transport.reach(self._options.url)
         except TransportError as error:
             hint = _PROBE_HINTS.get(error.fault, "See whether it can be reached from this machine.")
-            return [*findings, Finding(False, "the server can be reached", str(error), hint)]
+            return [*findings, Finding(False, "the server cannot be reached", str(error), hint)]
         findings.append(Finding(True, "the server can be reached", reached.address))
         if reached.certificate_expires_at is not None:
             findings.append(self._certificate_finding(reached.certificate_expires_at))
@@ -182,9 +182,11 @@ class HttpDestination(Destination):
 
     def _certificate_finding(self, expires_at: int) -> Finding:
         days = (expires_at - self._clock.now()) // _DAY_MS
-        ok = days >= _CERTIFICATE_DAYS_LOW
-        hint = "" if ok else "Have whoever runs the server renew it now."
-        return Finding(ok, "the certificate is valid", f"for {days} more days", hint)
+        left = f"for {days} more days"
+        if days >= _CERTIFICATE_DAYS_LOW:
+            return Finding(True, "the certificate is valid", left)
+        hint = "Have whoever runs the server renew it now."
+        return Finding(False, "the certificate runs out soon", left, hint)
 
 
 def _outcome_without_answer(error: TransportError) -> Outcome:

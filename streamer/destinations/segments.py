@@ -317,7 +317,7 @@ def probe_directory(path: Path) -> list[Finding]:
     except OSError as error:
         error.filename = None  # a name that was made up for the test
         trouble = explain(error, existing)
-        return [Finding(False, "the directory is writable", trouble.what, trouble.hint)]
+        return [Finding(False, "the directory cannot be written", trouble.what, trouble.hint)]
     detail = str(path) if existing == path else f"{path} will be made in {existing}"
     return [Finding(True, "the directory is writable", detail), _room(existing)]
 
@@ -332,11 +332,11 @@ def _is_there(path: Path) -> bool:
 
 def _room(path: Path) -> Finding:
     free_bytes = shutil.disk_usage(path).free
+    free = f"{free_bytes / 2**30:.1f} GiB free"
+    if free_bytes >= FREE_BYTES_LOW:
+        return Finding(True, "there is room on the disk", free)
     return Finding(
-        free_bytes >= FREE_BYTES_LOW,
-        "there is room on the disk",
-        f"{free_bytes / 2**30:.1f} GiB free",
-        hint="" if free_bytes >= FREE_BYTES_LOW else "Move closed segments away, or add room.",
+        False, "the disk is nearly full", free, "Move closed segments away, or add room."
     )
 
 

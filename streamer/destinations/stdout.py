@@ -69,9 +69,10 @@ class StdoutDestination(Destination):
 
     async def probe(self) -> list[Finding]:
         """Look whether the stream is open."""
-        closed = self._stream.closed
-        hint = "Start the service with its standard output open." if closed else ""
-        return [Finding(not closed, "standard output is open", hint=hint)]
+        if self._stream.closed:
+            hint = "Start the service with its standard output open."
+            return [Finding(False, "standard output is closed", hint=hint)]
+        return [Finding(True, "standard output is open")]
 
     async def aclose(self) -> None:
         """Leave the stream open: others write to it too."""

@@ -93,8 +93,8 @@ def test_a_directory_that_cannot_be_made_fails_its_test_and_says_what_to_do(desk
     (desk.data_dir / "archive").write_text("a file in its place", encoding="utf-8")
     answer = desk.run("destination", "test", "archive")
     assert answer.code == 1
-    assert "FAILED  it is not so that the directory is writable" in answer.out
-    assert "choose another directory" in answer.out
+    assert "FAILED  the directory cannot be written" in answer.out
+    assert "Move it away, or set another `directory`." in answer.out
     assert "failed" in answer.err
     as_json = desk.run("destination", "test", "archive", "--json")
     assert as_json.code == 1
@@ -110,8 +110,8 @@ def test_a_server_is_connected_to_for_real(desk: Desk) -> None:
         assert "ok      the server can be reached" in answer.out
     answer = desk.run("destination", "test", "hook")
     assert answer.code == 1
-    assert "FAILED  it is not so that the server can be reached" in answer.out
-    assert "see whether 127.0.0.1 can be reached" in answer.out
+    assert "FAILED  the server cannot be reached" in answer.out
+    assert "See whether it can be reached" in answer.out
     assert "hook: 1 test of 2 failed" in answer.err
 
 

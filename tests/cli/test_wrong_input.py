@@ -199,7 +199,7 @@ def test_a_destination_in_a_closed_directory_fails_its_test(foreign: Desk) -> No
     with without_rights():
         answer = run(foreign, "destination test archive")
     assert answer.code == 1
-    assert answer.out.startswith("FAILED  it is not so that the directory is writable: ")
+    assert answer.out.startswith("FAILED  the directory cannot be written: ")
     assert answer.err == "streamer: archive: 1 test of 1 failed\n"
 
 

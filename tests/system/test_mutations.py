@@ -34,6 +34,7 @@ class Mutation(NamedTuple):
 
 
 SETTLE = """            outcomes = await self._send(batch)
+            shared.pace.give_back(sum(said.scope is Scope.UNSENT for said in outcomes))
             duration_ms = round((shared.clock.monotonic() - began) * 1000)
             if await self._conclude(batch, outcomes, moment, duration_ms):
                 return True

@@ -8,7 +8,6 @@ from functools import partial
 from streamer.cli import probing
 from streamer.cli.inspection import Inspection
 from streamer.cli.looks.finding import Finding, failed, guarded, ok, warning
-from streamer.cli.wording import denial
 from streamer.config.problems import Problem
 from streamer.destinations.base import Destination
 from streamer.destinations.base import Finding as Probed
@@ -48,6 +47,6 @@ def judge_probe(name: str, probed: Sequence[Probed], *, as_service: bool) -> lis
     return [
         ok(code, f"{name}: {one.what}", one.detail)
         if one.ok
-        else bad(code, f"{name}: {denial(one.what)}", one.detail, one.hint)
+        else bad(code, f"{name}: {one.what}", one.detail, one.hint)
         for one in probed
     ]
