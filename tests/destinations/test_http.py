@@ -181,6 +181,7 @@ async def test_a_server_that_resets_every_connection_defers() -> None:
         (f"http://127.0.0.1:{closed_port()}/", "connect"),
         ("http://nobody.invalid/", "dns"),
     ],
+    ids=["closed", "unknown"],
 )
 async def test_a_server_that_cannot_be_found_or_refuses_defers(url: str, reason: str) -> None:
     async with http_destination(url) as destination:
