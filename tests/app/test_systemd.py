@@ -139,7 +139,9 @@ class TestWatchdog:
     def test_without_the_variable_nobody_waits(self) -> None:
         assert systemd.watchdog_interval_seconds() is None
 
-    @pytest.mark.parametrize("process", [None, "", str(os.getpid())])
+    @pytest.mark.parametrize(
+        "process", [None, "", str(os.getpid())], ids=["unset", "empty", "ours"]
+    )
     def test_the_interval_is_in_seconds(
         self, process: str | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -123,6 +123,7 @@ async def test_the_self_test_complains_of_a_certificate_that_runs_out_soon(
         ("http://nobody.invalid/secret", "nobody.invalid"),
         (f"http://127.0.0.1:{(port := closed_port())}/secret", f"127.0.0.1 port {port}"),
     ],
+    ids=["unknown", "closed"],
 )
 async def test_what_cannot_be_reached_is_named_with_its_port_and_nothing_else(
     url: str, server: str
