@@ -88,6 +88,8 @@ class Control:
 
     async def look(self) -> None:
         """Look once, and tell the drains if anything was committed since the last time."""
+        # Before the look: a drain that is made meanwhile may be of a destination not yet seen.
+        drains = list(self._drains.items())
         version = await self._reader.run(_data_version)
         if version == self._version:
             return
@@ -96,9 +98,11 @@ class Control:
         if rows.known.keys() != self._names:
             self._names = rows.known.keys()
             self._on_known()
-        for name, drain in list(self._drains.items()):
+        for name, drain in drains:
             known = rows.known.get(name)
-            if known is not None:
+            if known is None:
+                drain.forgotten()
+            else:
                 drain.apply(known, rows.running.get(name), rows.generations[name])
 
 

@@ -77,7 +77,8 @@ class Fleet:
         for name, options in destinations.items():
             values = parts.secret_values(options, secrets)
             running = self._running.get(name)
-            if running is not None and running.blueprint[1:] == (options, values):
+            as_before = running is not None and running.blueprint[1:] == (options, values)
+            if running is not None and as_before and not running.ended.is_set():
                 continue
             destination = parts.make_destination(
                 name, options, secrets, clock=self._clock, board=self._board
@@ -88,13 +89,19 @@ class Fleet:
     async def follow(self, tasks: TaskGroup, plan: Plan, *, stop_seconds: float) -> list[str]:
         """Start, stop and replace drains as planned; name the changed."""
         changed = sorted({*plan.made, *plan.gone})
-        for name in changed:
-            if name in self._running:
-                await self._stop_one(name, stop_seconds)
-            if name in plan.made:
-                self._start(tasks, name, plan.made[name])
+        async with anyio.create_task_group() as replacing:
+            for name in changed:
+                replacing.start_soon(self._replace, tasks, name, plan.made.get(name), stop_seconds)
         self._clear_outdated(plan.configured)
         return changed
+
+    async def _replace(
+        self, tasks: TaskGroup, name: str, made: Blueprint | None, stop_seconds: float
+    ) -> None:
+        if name in self._running:
+            await self._stop_one(name, stop_seconds)
+        if made is not None:
+            self._start(tasks, name, made)
 
     def _start(self, tasks: TaskGroup, name: str, blueprint: Blueprint) -> None:
         shared = Shared(

@@ -135,6 +135,11 @@ class Shared:
         for waker in self._wakers:
             waker.set()
 
+    def forgotten(self) -> None:
+        """Let every track end: an operator has dropped the destination."""
+        self.stopping = True
+        self.wake()
+
     async def write(self, work: Callable[[Connection], T], tick: Callable[[float], None]) -> T:
         """Do ``work`` in a transaction, again and again while the database cannot take it.
 
@@ -178,7 +183,9 @@ class Shared:
         name = self.destination.name
 
         def measure(db: Connection) -> int:
-            known = destinations.load(db, name)
+            known = destinations.find(db, name)
+            if known is None:
+                return 0
             return lag.measure(db, known, cursors.load(db, name), lag.extent(db)).events
 
         try:
@@ -186,15 +193,20 @@ class Shared:
         except StoreError:
             return None
 
-    async def open(self) -> Known:
+    async def open(self) -> Known | None:
         """Open the destination, or open it again, with the mark that is stored; return its row.
+
+        None when it was forgotten: then there is nothing to drain any more.
 
         An exclusive one undoes what the mark does not cover, so its turn must
         be held. What operators want of it counts from here on: a pause is
         older than a drain that a start or a reload has just begun.
         """
         name = self.destination.name
-        known = await self.read(lambda db: destinations.load(db, name))
+        known = await self.read(lambda db: destinations.find(db, name))
+        if known is None:
+            self.forgotten()
+            return None
         self.paused = known.paused_at is not None
         await self.destination.open(known.mark)
         return known

@@ -17,7 +17,7 @@ import anyio
 import structlog
 
 from streamer.core import alarms
-from streamer.core.errors import StreamerError
+from streamer.core.errors import StoreError, StreamerError
 from streamer.core.intervals import (
     FLOOR_CHECK_SECONDS,
     OPEN_RETRY_SECONDS,
@@ -28,11 +28,12 @@ from streamer.core.intervals import (
 from streamer.drain.feed import LiveFeed, ReplayFeed
 from streamer.drain.shared import Shared, WriteRefused
 from streamer.drain.track import TrackLoop
-from streamer.store import cursors, destinations, replays
+from streamer.store import cursors, destinations, replays, settling
 from streamer.store.cursors import Cursor
 from streamer.store.destinations import Known
 from streamer.store.outbox import Lane
 from streamer.store.replays import Replay
+from streamer.store.sqlite import Connection
 
 _log = structlog.get_logger("streamer.drain")
 
@@ -128,6 +129,10 @@ class DestinationDrain:
         for track in self._tracks:
             track.hear_of(lane_keys)
 
+    def forgotten(self) -> None:
+        """End: an operator has dropped the destination."""
+        self.shared.forgotten()
+
     def wake(self) -> None:
         """There may be something to do: an operator's change, or the disk's."""
         self.shared.wake()
@@ -144,11 +149,16 @@ class DestinationDrain:
         while not self.shared.stopping:
             self._stay_alive(self.shared.send_seconds_max)
             try:
+                generations = await self.shared.write(
+                    lambda db: cursors.take_over(db, self.name), tick=self._stay_alive
+                )
                 async with self.shared.turn():
                     known = await self.shared.open()
+                if known is None:
+                    return False
                 if self._poked is None:
                     self._poked = known.poked
-                await self._save_mark(known.mark, tick=self._stay_alive)
+                await self._save_mark(known.mark, generations, tick=self._stay_alive)
             except (StreamerError, OSError) as error:
                 self.shared.board.note(alarms.HELD, self.name, f"it cannot be opened: {error}")
             else:
@@ -158,16 +168,20 @@ class DestinationDrain:
             await self.shared.wait(self._waker, OPEN_RETRY_SECONDS)
         return False
 
-    async def _save_mark(self, stored: str | None, tick: Callable[[float], None]) -> None:
+    async def _save_mark(
+        self, stored: str | None, generations: Mapping[int, int], tick: Callable[[float], None]
+    ) -> bool:
         """Write down where the destination goes on, before its next batch is sent.
 
-        Otherwise a crash in that batch would leave something that no mark covers.
+        Otherwise a crash in that batch would leave something that no mark
+        covers. False when it was not written: the drain is about to start over.
         """
         mark = self.shared.destination.mark()
-        if mark is not None and mark != stored:
-            await self.shared.write(
-                lambda db: destinations.save_mark(db, self.name, mark), tick=tick
-            )
+        if mark is None or mark == stored:
+            return True
+        return await self.shared.write(
+            lambda db: settling.save_mark(db, self.name, mark, generations=generations), tick=tick
+        )
 
     async def _drain_tracks(self) -> None:
         lanes = self.shared.policy.lanes
@@ -181,15 +195,23 @@ class DestinationDrain:
         while not self.shared.stopping:
             every = await self._load_cursors()
             mine = next((cursor for cursor in every if cursor.lane == lane), None)
-            if mine is None:  # the destination was forgotten
-                self.shared.stopping = True
-                self.wake()
+            if mine is None:
+                await self._end_without(lane)
                 return
             floors = tuple(cursor for cursor in every if cursor.lane.lanes != lane.lanes)
             feed = LiveFeed(self.shared.policy.selection, lane, floors)
             track = TrackLoop(self.shared, mine, feed)
             track.poked = self._begins_at_once
             await self._run_track(track)
+
+    async def _end_without(self, lane: Lane) -> None:
+        """End, since an operator has forgotten the destination; nothing else may drop a cursor."""
+        if await self.shared.read(lambda db: destinations.find(db, self.name)) is not None:
+            raise StoreError(
+                f"{self.name} has lost its cursor of lane {lane.lane} of {lane.lanes}",
+                hint="The next start gives it one that begins where all is known to be settled.",
+            )
+        self.shared.forgotten()
 
     async def _run_track(self, track: TrackLoop) -> bool:
         """Run one track to its end; True when it is through."""
@@ -256,23 +278,32 @@ class DestinationDrain:
         """Let the destination rotate, and pack beside the sending, since that may take long."""
         while True:
             try:
-                await self._rotate()
-                await self.shared.destination.tidy()
+                if await self._rotate():
+                    await self.shared.destination.tidy()
             except (StreamerError, OSError) as error:
                 _log.warning("drain.tidy", destination=self.name, reason=type(error).__name__)
             await self.shared.clock.sleep(TIDY_SECONDS)
 
-    async def _rotate(self) -> None:
-        """Close what is due by time while nothing is under way, and commit the mark of it."""
+    async def _rotate(self) -> bool:
+        """Close what is due by time while nothing is under way, and commit the mark of it.
+
+        False when that could not be written: what is not committed must not be packed.
+        """
         shared = self.shared
         if not shared.destination.exclusive or shared.blocked:
-            return
+            return True
+
+        def look(db: Connection) -> tuple[Known | None, dict[int, int]]:
+            return destinations.find(db, self.name), cursors.generations(db, self.name)
+
         try:
             async with shared.turn():
                 self._stay_alive_in_turn(self.shared.send_seconds_max)
                 await shared.destination.rotate()
-                known = await shared.read(lambda db: destinations.load(db, self.name))
-                await self._save_mark(known.mark, tick=self._stay_alive_in_turn)
+                known, generations = await shared.read(look)
+                return known is not None and await self._save_mark(
+                    known.mark, generations, tick=self._stay_alive_in_turn
+                )
         finally:
             self._turn_until = float("inf")
 

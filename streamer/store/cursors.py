@@ -222,6 +222,28 @@ def move(db: Connection, destination: str, position: int, *, now: int) -> None:
     )
 
 
+def take_over(db: Connection, destination: str) -> dict[int, int]:
+    """Make void what an earlier drain of this destination has still to write; see `generations`.
+
+    A drain that was given up may have a settlement with the writer. Whoever
+    follows it reads mark and cursors only after this, so that such a
+    settlement was either written before or never will be.
+    """
+    db.execute(
+        "UPDATE cursors SET generation = generation + 1 WHERE destination = ?", (destination,)
+    )
+    return generations(db, destination)
+
+
+def generations(db: Connection, destination: str) -> dict[int, int]:
+    """Return each live cursor's generation by its number; they tell one drain from the next."""
+    rows = db.execute(
+        "SELECT id, generation FROM cursors WHERE destination = ? AND replay_id = 0",
+        (destination,),
+    )
+    return dict(rows.fetchall())
+
+
 def stands_at(db: Connection, cursor_id: int, generation: int) -> Progress | None:
     """Return where a cursor stands; None when an operator has changed it meanwhile."""
     row = db.execute(
@@ -242,7 +264,14 @@ def drop(db: Connection, destination: str, *, replay_id: int | None = None) -> N
 
 
 def drop_passed_floors(db: Connection, destination: str, lanes: int) -> int:
-    """Delete the cursors of earlier lane counts that every present one has passed."""
+    """Delete the cursors of earlier lane counts that every present one has passed.
+
+    Nothing is done when ``lanes`` is not what is configured any more: then the
+    other ones are those of the drain to come, which have passed nothing yet.
+    """
+    row = db.execute("SELECT lanes FROM destinations WHERE name = ?", (destination,)).fetchone()
+    if row is None or row[0] != lanes:
+        return 0
     live = [at for at in load(db, destination) if at.lane.lanes == lanes]
     if not live:
         return 0
@@ -262,13 +291,19 @@ def settled_everywhere(db: Connection) -> int | None:
 
     A floor does not hold anything back: the present lanes are behind it. Where
     there is no destination there is nobody to wait for, and all is settled;
-    None when there are some and all of them have lost their cursors.
+    None when one has lost a cursor of its own: nobody knows what it has settled.
     """
     if db.execute("SELECT 1 FROM destinations").fetchone() is None:
         return outbox.last_position(db)
+    lost = db.execute(
+        "SELECT 1 FROM destinations WHERE lanes > (SELECT count(*) FROM cursors"
+        " WHERE destination = name AND replay_id = 0 AND cursors.lanes = destinations.lanes)"
+    ).fetchone()
+    if lost is not None:
+        return None
     row = db.execute(
         "SELECT min(cursors.position) FROM cursors JOIN destinations"
         " ON destinations.name = cursors.destination"
         " WHERE replay_id > 0 OR cursors.lanes = destinations.lanes"
     ).fetchone()
-    return None if row[0] is None else int(row[0])
+    return int(row[0])

@@ -96,13 +96,19 @@ def load_all(db: Connection) -> list[Known]:
     return [_known(row) for row in rows]
 
 
+def find(db: Connection, name: str) -> Known | None:
+    """Return one destination, or None when there is none of that name."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM destinations WHERE name = ?", (name,)).fetchone()
+    return None if row is None else _known(row)
+
+
 def load(db: Connection, name: str) -> Known:
     """Return one destination; raises `UsageError` when there is none of that name."""
-    row = db.execute(f"SELECT {_COLUMNS} FROM destinations WHERE name = ?", (name,)).fetchone()
-    if row is None:
+    known = find(db, name)
+    if known is None:
         names = ", ".join(known.name for known in load_all(db)) or "none yet"
         raise UsageError(f"there is no destination {name!r}", hint=f"Known here: {names}.")
-    return _known(row)
+    return known
 
 
 def _known(row: Sequence[object]) -> Known:

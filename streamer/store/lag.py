@@ -14,7 +14,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from streamer.core.limits import LAG_COUNT_EVENTS_MAX, LAG_SAMPLE_EVENTS, LAG_SAMPLES
+from streamer.core.limits import (
+    LAG_COUNT_EVENTS_MAX,
+    LAG_SAMPLE_EVENTS,
+    LAG_SAMPLES,
+    POSITION_LEAP,
+)
 from streamer.store import outbox
 from streamer.store.cursors import Cursor
 from streamer.store.destinations import Known
@@ -94,7 +99,8 @@ def measure(db: Connection, known: Known, cursors: Sequence[Cursor], whole: Exte
     counted = counting.count(behind, LAG_COUNT_EVENTS_MAX)
     if counted.rows < LAG_COUNT_EVENTS_MAX or counted.end >= whole.last_position:
         return Lag(counted.pending, _received_at(db, counted.oldest))
-    return _estimate(counting, counted, whole)
+    rows_beyond = _rows_beyond(counted, whole, settled=behind - whole.first_position + 1)
+    return _estimate(counting, counted, whole, rows_beyond)
 
 
 class _Count(msgspec.Struct, frozen=True):
@@ -120,7 +126,19 @@ class _Counting(msgspec.Struct, frozen=True):
         return _Count(rows, behind if end is None else end, pending or 0, oldest)
 
 
-def _estimate(counting: _Counting, counted: _Count, whole: Extent) -> Lag:
+def _rows_beyond(counted: _Count, whole: Extent, *, settled: int) -> int:
+    """Tell about how many events follow those that were counted.
+
+    Without gaps it is the distance; a restored copy has one gap that is larger
+    than any distance, and then it is what is left of all events without those
+    that were counted and those before them.
+    """
+    distance = whole.last_position - counted.end
+    left = whole.events - counted.rows
+    return min(left, distance) if distance < POSITION_LEAP else max(0, left - settled)
+
+
+def _estimate(counting: _Counting, counted: _Count, whole: Extent, rows_beyond: int) -> Lag:
     """Extend a count to the end of the outbox by samples at even distances."""
     distance = whole.last_position - counted.end
     samples = [
@@ -128,9 +146,8 @@ def _estimate(counting: _Counting, counted: _Count, whole: Extent) -> Lag:
         for number in range(LAG_SAMPLES)
     ]
     share = sum(one.pending for one in samples) / max(1, sum(one.rows for one in samples))
-    beyond = min(whole.events - counted.rows, distance)
     oldest = next((one.oldest for one in (counted, *samples) if one.oldest is not None), None)
-    pending = counted.pending + round(beyond * share)
+    pending = counted.pending + round(rows_beyond * share)
     return Lag(pending, _received_at(counting.db, oldest), approximate=True)
 
 

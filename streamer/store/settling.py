@@ -84,6 +84,17 @@ def settle(db: Connection, settlement: Settlement) -> int | None:
     return ledger_id
 
 
+def save_mark(db: Connection, name: str, mark: str, *, generations: Mapping[int, int]) -> bool:
+    """Store a destination's own progress by itself; False when its drain is not the one it was.
+
+    ``generations`` is what `cursors.generations` said when the mark was made.
+    """
+    if cursors.generations(db, name) != generations:
+        return False
+    destinations.save_mark(db, name, mark)
+    return True
+
+
 def _write_ledger(db: Connection, settlement: Settlement) -> int:
     cursor = settlement.cursor
     ledger_id = settlement.fold_into
