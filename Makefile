@@ -78,9 +78,12 @@ install: $(RUN_READY) ## Install the program into .venv
 run: $(RUN_READY) ## Install if needed and run the service; ARGS="--config …" to pass more
 	@$(RUN)/bin/streamer serve $(ARGS)
 
+# Side by side, a file at a time: much of a test's time is waiting. WORKERS=0 to debug one.
+WORKERS := 2
+
 .PHONY: test
 test: $(DEV_READY) ## Run the tests; ARGS="-k words" to choose some
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: test-all
 test-all: ## Run the tests on every supported Python that this machine has

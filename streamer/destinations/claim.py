@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from streamer.disk import sync_directory
@@ -31,12 +32,19 @@ def claim_path(directory: Path, name: str) -> Path:
 
 
 def read_claim(directory: Path, name: str) -> str:
-    """Return what the directory was claimed with last; empty when it never was. Raises OSError."""
+    """Return what the directory was claimed with last; empty when it never was. Raises OSError.
+
+    Its time of change becomes the present: whoever deletes old segments by
+    their age would take the claim with them.
+    """
     try:
         file = os.open(claim_path(directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return ""
     try:
+        # As new as what it stands for: who deletes old files must not hit it.
+        with suppress(OSError):
+            os.utime(file)
         return os.read(file, _READ_BYTES_MAX).decode("ascii", "replace").strip()
     finally:
         os.close(file)

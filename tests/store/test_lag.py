@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.core.limits import POSITION_LEAP
 from streamer.core.settlement import Progress
 from streamer.store import (
     alarms,
@@ -147,6 +148,19 @@ def test_an_estimate_sees_what_came_late(db: Connection, include: str, events: i
     assert events * 0.5 <= said.events <= events * 1.5
     assert said.oldest_received_at is not None
     assert said.oldest_received_at >= NOW - 15_000_000, "and not the oldest event of all"
+
+
+def test_the_leap_of_a_restored_copy_does_not_count_as_pending(db: Connection) -> None:
+    """Retention keeps twice as much as is pending, on this side of the leap and beyond it."""
+    destinations.declare(db, [Declared("hook", "http", include=("email.*",))], now=NOW)
+    fill_outbox(db, 50_000)
+    db.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'outbox'", (POSITION_LEAP,))
+    fill_outbox(db, 10_000, first=50_001)
+    for settled, pending in ((40_000, 20_000), (POSITION_LEAP + 51_000, 9_000)):
+        db.execute("UPDATE cursors SET position = ?", (settled,))
+        said = measured(db)
+        assert said.approximate
+        assert said.events == pytest.approx(pending, rel=0.01)
 
 
 def test_status_costs_the_same_however_long_the_backlog_is(db: Connection) -> None:
