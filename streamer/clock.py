@@ -10,12 +10,24 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 from typing import Protocol
 
 import anyio
 
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Linux has the first one alone."""
+
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_number() -> int:
+    """Return a number that is another one after each boot; 0 where the system gives none."""
+    try:
+        return int(_BOOT_ID.read_text(encoding="ascii").replace("-", "")[:15], 16)
+    except (OSError, ValueError):
+        return 0
 
 
 class Clock(Protocol):

@@ -4,8 +4,9 @@ Pruning goes by the date, and a wrong year would delete everything. So the
 wall clock is held against one that nobody can set, as often as anybody likes:
 the two go apart only when the wall clock is set. What the wall clock ought to
 say is known as long as this process lives, and stored now and then for the
-next one; how long a service was off, nobody knows, so the first look believes
-any time within retention.
+next one, with what the other clock said: within one boot that tells how long
+the service was off. After another boot nobody knows, so the first look
+believes any time within retention.
 
 A doubt is stored too. It ends when the clock says again what it ought to, or
 when an operator confirms it; a restart alone does not end it.
@@ -45,8 +46,10 @@ Transact: TypeAlias = Callable[[Callable[[Connection], _Known]], Awaitable[_Know
 class ClockWatch:
     """Knows whether the wall clock can be believed."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, boot: int = 0) -> None:
         self._clock = clock
+        self._boot = boot
+        """Which boot of the machine this is; 0 when nobody knows."""
         self._known: _Known | None = None
 
     def look(self) -> None:
@@ -64,17 +67,32 @@ class ClockWatch:
             seen = facts.read(db, facts.CLOCK_SEEN)
             doubted = facts.read(db, facts.CLOCK_DOUBTED) is not None
             later_ms = _LEAP_MS
-            if known and (doubted or not known.doubted):
+            passed_ms = None if known else self._passed_since_stored(db, boottime)
+            if seen is not None and passed_ms is not None:
+                seen += passed_ms
+            elif known and (doubted or not known.doubted):
                 seen = known.expected(boottime)
             elif not (known or doubted):
                 later_ms = idle_ms  # a service that was off for a week meets a clock a week on
             if seen is None or seen - _LEAP_MS <= now <= seen + later_ms:
                 facts.remove(db, facts.CLOCK_DOUBTED)
-                facts.write(db, facts.CLOCK_SEEN, now)
+                self._store(db, now, boottime)
                 return _Known(now, boottime)
             facts.write(db, facts.CLOCK_DOUBTED, now)
-            facts.write(db, facts.CLOCK_SEEN, seen)
+            self._store(db, seen, boottime)
             return _Known(seen, boottime, doubted=True)
 
         self._known = await do(judge)
         return not self._known.doubted
+
+    def _store(self, db: Connection, seen: int, boottime: float) -> None:
+        facts.write(db, facts.CLOCK_SEEN, seen)
+        facts.write(db, facts.CLOCK_BOOT, self._boot)
+        facts.write(db, facts.CLOCK_BOOTTIME, round(boottime * 1000))
+
+    def _passed_since_stored(self, db: Connection, boottime: float) -> int | None:
+        """Return the ms since the wall time was stored; None when that was in another boot."""
+        stored = facts.read(db, facts.CLOCK_BOOTTIME)
+        if stored is None or not self._boot or facts.read(db, facts.CLOCK_BOOT) != self._boot:
+            return None
+        return round(boottime * 1000) - stored

@@ -20,7 +20,7 @@ from streamer.app.clock_watch import ClockWatch
 from streamer.app.outlook import Outlook, read_pins
 from streamer.app.room import Room, RoomWatch
 from streamer.app.upkeep import Upkeep
-from streamer.clock import Clock
+from streamer.clock import Clock, boot_number
 from streamer.core import alarms
 from streamer.core.errors import StoreBusy, StoreError
 from streamer.core.intervals import (
@@ -72,7 +72,7 @@ class Janitor:
         self._writer = writer
         self._board = board
         self._clock = clock
-        self._clock_watch = ClockWatch(clock)
+        self._clock_watch = ClockWatch(clock, boot=boot_number())
         self.wal_alarm_bytes = wal_alarm_bytes
         self._on_room = on_room
         self._upkeep = Upkeep(clock, board)

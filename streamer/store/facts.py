@@ -9,6 +9,10 @@ from streamer.store.sqlite import Connection
 
 CLOCK_SEEN = "wall_clock_seen_at"
 """The last wall time that was believed, in ms since 1970."""
+CLOCK_BOOT = "wall_clock_seen_in_boot"
+"""The boot in which it was; see `streamer.clock.boot_number` …"""
+CLOCK_BOOTTIME = "wall_clock_seen_at_boottime"
+"""… and what the clock that nobody sets said then, in ms."""
 CLOCK_DOUBTED = "wall_clock_doubted_at"
 """The wall time that was not believed: pruning waits for an operator as long as it is here."""
 
@@ -61,6 +65,7 @@ def confirm_clock(db: Connection, *, now: int) -> bool:
     if read(db, CLOCK_DOUBTED) is None:
         return False
     remove(db, CLOCK_DOUBTED)
+    remove(db, CLOCK_BOOT)  # this process does not know the other clock
     write(db, CLOCK_SEEN, now)
     record_act(db, "confirm-clock", f"the time is {rfc3339(now)}", now=now)
     return True

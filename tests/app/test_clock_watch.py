@@ -38,8 +38,8 @@ class Machine:
         self.clock = ManualClock(NOW)
         self.watch = ClockWatch(self.clock)
 
-    def restart(self) -> None:
-        self.watch = ClockWatch(self.clock)
+    def restart(self, boot: int = 0) -> None:
+        self.watch = ClockWatch(self.clock, boot=boot)
 
     async def believes(self) -> bool:
         return await self.watch.compare(self.writer.do, retention_days=RETENTION_DAYS)
@@ -158,3 +158,29 @@ def test_the_clock_that_nobody_sets_goes_on_with_the_monotonic_one() -> None:
     second, after = clock.boottime(), time.monotonic()
     assert second - first >= 0
     assert second - after == pytest.approx(first - before, abs=1.0)
+
+
+@pytest.mark.parametrize("leap_seconds", [5 * DAY, -5 * DAY])
+async def test_within_one_boot_a_restart_hides_no_leap(
+    machine: Machine, leap_seconds: float
+) -> None:
+    """The other clock went on meanwhile, so it is known how long the service was off."""
+    machine.restart(boot=7)
+    assert await machine.believes()
+    machine.clock.move(20 * DAY)
+    machine.restart(boot=7)
+    assert await machine.believes(), "longer than retention, and exactly as long as it was"
+    machine.clock.leap(leap_seconds)
+    machine.restart(boot=7)
+    assert not await machine.believes()
+    machine.confirm()
+    machine.restart(boot=7)
+    assert await machine.believes()
+
+
+async def test_after_another_boot_the_other_clock_says_nothing(machine: Machine) -> None:
+    machine.restart(boot=7)
+    assert await machine.believes()
+    machine.clock.leap(5 * DAY)
+    machine.restart(boot=8)
+    assert await machine.believes()
