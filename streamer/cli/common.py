@@ -8,7 +8,7 @@ notices within half a second.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streamer.config.model import Config
 
 T = TypeVar("T")
+Chosen = TypeVar("Chosen")
 
 LIMIT_MAX = 100_000
 """Rows that a list shows at most: they are all in memory."""
@@ -100,6 +101,25 @@ def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     finally:
         connection.close()
     return result
+
+
+def change_in_pieces(
+    config: Config,
+    chosen: Sequence[Chosen],
+    work: Callable[[Connection, Sequence[Chosen]], T],
+    *,
+    at_once: int,
+) -> list[T]:
+    """Change many things, ``at_once`` of them in a transaction: the service's calls wait for each.
+
+    What an error or an interrupt ends early stays done as far as it got.
+    """
+
+    def change(first: int) -> T:
+        piece = chosen[first : first + at_once]
+        return change_database(config, lambda db: work(db, piece))
+
+    return [change(first) for first in range(0, len(chosen), at_once)]
 
 
 def require_database(path: Path) -> None:

@@ -168,6 +168,19 @@ def test_giving_up_wants_a_yes_and_is_written_down(letters: Desk) -> None:
     assert letters.acts() == [("dead-letters discard", "3 dead letters (3 of hook): 1 2 3")]
 
 
+def test_very_many_are_given_up_in_several_transactions_and_all_are_named_in_the_book(
+    letters: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters_command, "LETTERS_AT_ONCE", 2)
+    answer = letters.run("dead-letters", "discard", "--all", "--yes")
+    assert answer.out == "discarded 4 dead letters\n"
+    assert states(letters) == ["discarded"] * 4
+    assert letters.acts() == [
+        ("dead-letters discard", "2 dead letters (2 of hook): 1 2"),
+        ("dead-letters discard", "2 dead letters (1 of hook, 1 of archive): 3 4"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("typed", "code", "state"), [("y\n", 0, "discarded"), ("\n", 2, "open"), ("", 2, "open")]
 )
