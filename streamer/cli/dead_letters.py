@@ -28,7 +28,7 @@ from streamer.core.event import StoredEvent, one_line
 from streamer.core.limits import REPLAY_PICKED_EVENTS_MAX
 from streamer.core.privacy import Redactor
 from streamer.core.times import rfc3339
-from streamer.store import dead_letters, destinations, facts, outbox, replays, sqlite
+from streamer.store import dead_letters, destinations, facts, outbox, replays
 from streamer.store.dead_letters import DeadLetter
 from streamer.store.sqlite import Connection
 
@@ -300,14 +300,19 @@ def export(
     settings = common.load_config(config).config
 
     def write(db: Connection) -> None:
-        with sqlite.one_moment(db):
-            chosen = _choose(db, settings, ids, which)
-            console.print_bytes(_export_lines(db, chosen, raw=raw))
+        chosen = _choose(db, settings, ids, which)
+        console.print_bytes(export_lines(db, chosen, raw=raw))
 
     common.read_database(settings, write)
 
 
-def _export_lines(db: Connection, letters: Sequence[DeadLetter], *, raw: bool) -> Iterator[bytes]:
+def export_lines(db: Connection, letters: Sequence[DeadLetter], *, raw: bool) -> Iterator[bytes]:
+    """Write a line for each letter, without standing in a transaction between two of them.
+
+    Whoever reads the lines may take his time, and the write-ahead log would
+    grow as long. So a letter may be closed meanwhile, and its event pruned:
+    that one is no open letter any more, and is left out.
+    """
     for start in range(0, len(letters), EXPORT_EVENTS):
         some = letters[start : start + EXPORT_EVENTS]
         positions = [letter.position for letter in some]
@@ -320,7 +325,9 @@ def _lines(
 ) -> Iterator[bytes]:
     redactor = Redactor(drop=(), hash=())
     for letter in letters:
-        event = events[letter.position]  # an open letter holds on to its event
+        event = events.get(letter.position)
+        if event is None:
+            continue
         encoded = event.body if raw else cloudevents.encode(event, redactor)
         line = msgspec.Raw(one_line(encoded))
         yield msgspec.json.encode({**letter_as_json(letter), "event": line}) + b"\n"
