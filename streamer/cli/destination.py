@@ -75,7 +75,7 @@ def resume(name: Name, /, *, config: ConfigFile = None) -> None:
     def change(db: Connection) -> tuple[bool, set[str]]:
         require_destination(db, settings, name)
         known = destinations.load(db, name)
-        live = [at for at in cursors.load(db, name) if at.lane.lanes == known.lanes]
+        live = cursors.live(cursors.load(db, name), known.lanes)
         destinations.resume(db, name, now=common.now())
         return known.paused_at is not None, {at.state.state for at in live}
 
