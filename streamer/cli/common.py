@@ -30,9 +30,6 @@ Chosen = TypeVar("Chosen")
 LIMIT_MAX = 100_000
 """Rows that a list shows at most: they are all in memory."""
 
-_MAGIC = b"SQLite format 3\0"
-"""How the file of a database begins; an empty one is a database too."""
-
 _LOCK_TRIES = 10
 """Each waits for ``BUSY_TIMEOUT_MILLISECONDS``; a commit of the service takes a few."""
 
@@ -71,7 +68,6 @@ def read_database(config: Config, work: Callable[[Connection], T]) -> T:
 
 def read_any_schema(path: Path, work: Callable[[Connection], T]) -> T:
     """Run ``work`` on a connection that cannot write, to a database that need not suit us."""
-    require_database(path)
     connection = sqlite.open_reader(path)
     try:
         return work(connection)
@@ -84,7 +80,7 @@ def read_any_schema(path: Path, work: Callable[[Connection], T]) -> T:
 def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in one transaction, which waits its turn beside the service's."""
     sqlite.require_safe_version(allow_unsafe=config.outbox.allow_unsafe_sqlite)
-    require_database(config.database_path)
+    sqlite.require_there(config.database_path)
     connection = sqlite.open_writer(config.database_path)
     try:
         _require_this_schema(connection)
@@ -120,24 +116,6 @@ def change_in_pieces(
         return change_database(config, lambda db: work(db, piece))
 
     return [change(first) for first in range(0, len(chosen), at_once)]
-
-
-def require_database(path: Path) -> None:
-    """Say plainly that there is no database, that it is out of reach, or that it is none."""
-    sqlite.require_there(path)
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(len(_MAGIC))
-    except PermissionError:
-        return  # SQLite will say so, if it matters to it
-    except OSError:
-        beginning = b"none"
-    if beginning not in (b"", _MAGIC):
-        raise StoreError(
-            f"{path} is not a database of SQLite",
-            hint="Look at data_dir in the configuration. If it was one, see to the disk, and put "
-            "a copy in its place with `streamer db restore`.",
-        )
 
 
 def _require_this_schema(connection: Connection) -> None:
