@@ -87,6 +87,12 @@ def migrate(db: Connection, path: Path, *, now: int) -> list[Migration]:
     return [migration for migration in pending if apply(db, migration)]
 
 
+def apply_all(db: Connection) -> None:
+    """Bring a database that is being made to this program's schema; it need not be copied."""
+    for migration in load_migrations():
+        apply(db, migration)
+
+
 def apply(db: Connection, migration: Migration) -> bool:
     """Apply one migration and its number in one transaction.
 

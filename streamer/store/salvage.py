@@ -97,8 +97,7 @@ class _Rescue:
         self._now = now
 
     def run(self, name: str) -> None:
-        for migration in migrate.load_migrations():
-            migrate.apply(self._new, migration)
+        migrate.apply_all(self._new)
         self._old.text_factory = bytes  # damaged text may not be text
         self._new.execute("BEGIN IMMEDIATE")
         for row in self._numbered("quarantine", "id"):
