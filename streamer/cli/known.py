@@ -30,6 +30,18 @@ def require_one_of(kind: str, name: str, names: Iterable[str]) -> None:
     raise UsageError(f"there is no {kind} {name!r}", hint=hint)
 
 
+def choose_source(settings: Config, name: str | None) -> str:
+    """Return the source whose key is to sign: the one that is named, or the only one."""
+    known = list(settings.sources)
+    if name is None and len(known) == 1:
+        return known[0]
+    if name is None:
+        hint = f"Say --source: {', '.join(known)}."
+        raise UsageError("it is not clear whose key to sign with", hint=hint)
+    require_one_of("source", name, known)
+    return name
+
+
 def require_destination(db: Connection, settings: Config, name: str) -> None:
     """Refuse a destination that the database does not have, and so nobody can act on."""
     there = _in_database(db)
