@@ -17,7 +17,7 @@ from streamer.cli.standing import read_standing
 from streamer.cli.wording import count, moment_text
 from streamer.config.model import Config
 from streamer.core.alarms import Alarm
-from streamer.core.errors import StreamerError, UsageError
+from streamer.core.errors import StreamerError
 from streamer.destinations.base import Finding
 from streamer.store import cursors, dead_letters, destinations, lag
 from streamer.store.sqlite import Connection
@@ -134,10 +134,7 @@ def forget(name: Name, /, *, yes: Yes = False, config: ConfigFile = None) -> Non
     """Drop a destination that is no longer configured, with all that waits for it."""
     settings = common.load_config(config).config
     if name in settings.destinations:
-        raise UsageError(
-            f"destination {name!r} is still in the configuration",
-            hint="Take it out, reload the service, and forget it then.",
-        )
+        raise destinations.still_configured(name)
     loss = common.read_database(settings, lambda db: _loss(db, settings, name))
     console.confirm(f"Forget {name} and let go of {loss}?", yes=yes)
     common.change_database(settings, lambda db: _forget(db, settings, name))
