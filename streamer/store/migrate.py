@@ -129,8 +129,3 @@ def copy_before(db: Connection, path: Path, version: int, *, now: int) -> Path:
     copy = copies.before_migration(path, version, now=now)
     copies.write_copy(db, copy)
     return copy
-
-
-def expire_copies(path: Path, *, older_than: int) -> list[Path]:
-    """Delete copies written before ``older_than`` (ms since 1970): they hold personal data."""
-    return copies.expire(path, older_than=older_than)

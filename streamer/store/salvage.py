@@ -109,7 +109,10 @@ class _Rescue:
                 self._keep(table, row)
         for table, number in _NUMBERED.items():
             for row in self._numbered(table, number):
-                self._keep_letter(row) if table == "dead_letters" else self._keep(table, row)
+                if table == "dead_letters":
+                    self._keep_letter(row)
+                else:
+                    self._keep(table, row)
         _count(self._new)
         self._take_over_sequence()
         last_position = backup.leap(self._new)
