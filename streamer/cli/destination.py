@@ -91,7 +91,7 @@ def _what_follows(states: set[str], *, stopped: bool) -> str:
         return "it is tried when the service starts"
     if "held" in states:
         return (
-            "it is held, and probed now with one event; it is drained once it takes one. "
+            "it is held, and probed now with a few events; it is drained once it takes one. "
             "`streamer status` shows it"
         )
     if "waiting" in states:

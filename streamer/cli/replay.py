@@ -274,8 +274,15 @@ class Told(msgspec.Struct, frozen=True):
 
 
 _HEADINGS = (
-    "ID", "DESTINATION", "STATE", "PROGRESS", "DEAD LETTERS", "STARTED", "WHAT", "TROUBLE",
-)  # fmt: skip
+    "ID",
+    "DESTINATION",
+    "STATE",
+    "PROGRESS",
+    "DEAD LETTERS",
+    "STARTED",
+    "WHAT",
+    "TROUBLE",
+)
 
 
 def _row(told: Told) -> tuple[object, ...]:
