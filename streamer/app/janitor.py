@@ -35,7 +35,7 @@ from streamer.core.limits import CLOSE_SECONDS_MIN, DAY_SECONDS, PRUNE_EVENTS_MA
 from streamer.ingest.front import Front
 from streamer.observe.board import Board
 from streamer.store import alarms as stored_alarms
-from streamer.store import migrate, prune, sources
+from streamer.store import copies, prune, sources
 from streamer.store.sources import Tally
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer
@@ -230,7 +230,7 @@ class Janitor:
             older_than = self._clock.now() - self.retention_days * DAY_SECONDS * 1000
             await self._forget(older_than)
             with self._upkeep.step("old copies"):
-                for copy in migrate.expire_copies(self._path, older_than=older_than):
+                for copy in copies.expire(self._path, older_than=older_than):
                     _log.info("copy.expired", name=copy.name)
 
     async def _forget(self, older_than: int) -> None:

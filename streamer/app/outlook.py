@@ -56,8 +56,8 @@ def read_pins(db: Connection) -> Pins:
         cursor
         for cursor in cursors.load_all(db)
         if (one := known.get(cursor.destination)) is not None
-        # Cursors of an earlier lane count hold nothing: the present ones are behind them.
-        and (cursor.replay_id or cursor.lane.lanes == one.lanes)
+        # A floor holds nothing: the present cursors are behind it.
+        and not cursor.is_floor(one.lanes)
         and cursor.progress.position < whole.last_position
     ]
     slowest = min(holding, key=lambda cursor: cursor.progress.position, default=None)

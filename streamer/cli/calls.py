@@ -20,6 +20,7 @@ import msgspec
 from streamer.config.address import UNIX_PREFIX, WILDCARD_HOSTS, UnixBind, parse_bind
 from streamer.core.errors import StreamerError, UsageError
 from streamer.core.limits import ANSWER_BYTES_MAX
+from streamer.ingest.answers import REASON_HEADER
 
 WEBHOOKS = "/webhooks/"
 _PORTS = {"http": 80, "https": 443}
@@ -65,7 +66,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reason(self) -> str:
         """Why the service answered so; empty when it did not say or did not answer itself."""
-        return self.headers.get("streamer-reason", "")
+        return self.headers.get(REASON_HEADER, "")
 
 
 def place_of_bind(bind: str) -> Place:

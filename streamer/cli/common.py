@@ -8,7 +8,7 @@ notices within half a second.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from streamer.config.model import Config
 
 T = TypeVar("T")
+Chosen = TypeVar("Chosen")
 
 LIMIT_MAX = 100_000
 """Rows that a list shows at most: they are all in memory."""
-
-_MAGIC = b"SQLite format 3\0"
-"""How the file of a database begins; an empty one is a database too."""
 
 _LOCK_TRIES = 10
 """Each waits for ``BUSY_TIMEOUT_MILLISECONDS``; a commit of the service takes a few."""
@@ -70,7 +68,6 @@ def read_database(config: Config, work: Callable[[Connection], T]) -> T:
 
 def read_any_schema(path: Path, work: Callable[[Connection], T]) -> T:
     """Run ``work`` on a connection that cannot write, to a database that need not suit us."""
-    require_database(path)
     connection = sqlite.open_reader(path)
     try:
         return work(connection)
@@ -83,7 +80,7 @@ def read_any_schema(path: Path, work: Callable[[Connection], T]) -> T:
 def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in one transaction, which waits its turn beside the service's."""
     sqlite.require_safe_version(allow_unsafe=config.outbox.allow_unsafe_sqlite)
-    require_database(config.database_path)
+    sqlite.require_there(config.database_path)
     connection = sqlite.open_writer(config.database_path)
     try:
         _require_this_schema(connection)
@@ -102,22 +99,23 @@ def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     return result
 
 
-def require_database(path: Path) -> None:
-    """Say plainly that there is no database, that it is out of reach, or that it is none."""
-    sqlite.require_there(path)
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(len(_MAGIC))
-    except PermissionError:
-        return  # SQLite will say so, if it matters to it
-    except OSError:
-        beginning = b"none"
-    if beginning not in (b"", _MAGIC):
-        raise StoreError(
-            f"{path} is not a database of SQLite",
-            hint="Look at data_dir in the configuration. If it was one, see to the disk, and put "
-            "a copy in its place with `streamer db restore`.",
-        )
+def change_in_pieces(
+    config: Config,
+    chosen: Sequence[Chosen],
+    work: Callable[[Connection, Sequence[Chosen]], T],
+    *,
+    at_once: int,
+) -> list[T]:
+    """Change many things, ``at_once`` of them in a transaction: the service's calls wait for each.
+
+    What an error or an interrupt ends early stays done as far as it got.
+    """
+
+    def change(first: int) -> T:
+        piece = chosen[first : first + at_once]
+        return change_database(config, lambda db: work(db, piece))
+
+    return [change(first) for first in range(0, len(chosen), at_once)]
 
 
 def _require_this_schema(connection: Connection) -> None:

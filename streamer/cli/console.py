@@ -2,7 +2,7 @@
 
 Much of what is shown was written by strangers, so nothing reaches a terminal
 that could steer it. A reader that has gone away, such as ``head``, is no error
-of the command: `BrokenPipeError` passes through to `streamer.cli.main`.
+of the command: `BrokenPipeError` passes through to `streamer.cli.commands.main`.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def migrate(*, config: ConfigFile = None) -> None:
     settings = common.load_config(config).config
     path = settings.database_path
     sqlite.require_safe_version(allow_unsafe=settings.outbox.allow_unsafe_sqlite)
-    common.require_database(path)
+    sqlite.require_there(path)
     _require_owner(path.parent)
     with lockfile.hold(path.parent):
         db = sqlite.open_writer(path)
@@ -135,7 +135,6 @@ def backup(
 ) -> None:
     """Write a copy while the service runs; the copy holds personal data."""
     path = _path(config)
-    common.require_database(path)
     copy = copying.backup(path, target.absolute())
     if json:
         console.print_json({**msgspec.structs.asdict(copy), "path": str(copy.path)})
@@ -227,7 +226,7 @@ def salvage(
 ) -> None:
     """Rescue what can be read of a damaged database into a new file; stop the service first."""
     path = _path(config)
-    common.require_database(path)
+    sqlite.require_there(path)
     _require_stopped(path)
     if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
         raise UsageError(
@@ -263,7 +262,7 @@ Query = Annotated[
 def shell(*query: Query, config: ConfigFile = None) -> None:
     """Open sqlite3 on the database for reading, or run a query; see the views named v_…."""
     path = _path(config)
-    common.require_database(path)
+    common.read_any_schema(path, lambda db: None)  # its own words name no place and no remedy
     program = shutil.which(SHELL)
     if program is None:
         raise StreamerError(

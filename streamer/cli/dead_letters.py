@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -29,15 +28,15 @@ from streamer.core.event import StoredEvent, one_line
 from streamer.core.limits import REPLAY_PICKED_EVENTS_MAX
 from streamer.core.privacy import Redactor
 from streamer.core.times import rfc3339
-from streamer.store import dead_letters, destinations, facts, outbox, replays, sqlite
+from streamer.store import dead_letters, destinations, facts, outbox, replays
 from streamer.store.dead_letters import DeadLetter
 from streamer.store.sqlite import Connection
 
 STATES = ("open", "retrying", "accepted", "discarded")
 EXPORT_EVENTS = 500
 """Events read at once by an export: bodies of 8 MiB must not all be in memory together."""
-NUMBERS_IN_BOOK_MAX = 100
-"""Numbers that one entry in the book of acts names."""
+LETTERS_AT_ONCE = 100
+"""Letters given up in one transaction, and named by one entry in the book of acts."""
 
 
 Ids = Annotated[tuple[int, ...], Parameter(validator=STORABLE, help="Numbers of dead letters.")]
@@ -173,10 +172,11 @@ def retry(
     settings = common.load_config(config).config
     chosen = common.read_database(settings, lambda db: _choose_to_retry(db, settings, ids, which))
     started = [
-        common.change_database(settings, partial(_start_retry, name, letters[first:behind]))
-        for name, letters in chosen.items()
-        for first in range(0, len(letters), REPLAY_PICKED_EVENTS_MAX)
-        for behind in [first + REPLAY_PICKED_EVENTS_MAX]
+        replay
+        for letters in chosen.values()
+        for replay in common.change_in_pieces(
+            settings, letters, _start_retry, at_once=REPLAY_PICKED_EVENTS_MAX
+        )
     ]
     if json:
         console.print_json(started)
@@ -211,8 +211,9 @@ def _choose_to_retry(
     return by_destination
 
 
-def _start_retry(name: str, letters: Sequence[DeadLetter], db: Connection) -> dict[str, object]:
-    """Start one replay; what it does is bounded, because calls wait for its transaction."""
+def _start_retry(db: Connection, letters: Sequence[DeadLetter]) -> dict[str, object]:
+    """Start one replay of letters that are all of one destination."""
+    name = letters[0].destination
     positions = tuple(sorted(letter.position for letter in letters))
     request = replays.Request(
         destination=name,
@@ -263,22 +264,20 @@ def discard(
 ) -> None:
     """Give dead letters up for good: their destination never gets these events."""
     settings = common.load_config(config).config
-    chosen = common.read_database(
-        settings,
-        lambda db: _choose(db, settings, ids, which),
-    )
+    chosen = common.read_database(settings, lambda db: _choose(db, settings, ids, which))
     console.confirm(f"Give up {_summary(chosen)} for good?", yes=yes)
 
-    def give_up(db: Connection) -> int:
-        given_up = dead_letters.discard(db, [letter.id for letter in chosen], now=common.now())
-        numbers = " ".join(str(letter.id) for letter in chosen[:NUMBERS_IN_BOOK_MAX])
-        more = " and more" if len(chosen) > NUMBERS_IN_BOOK_MAX else ""
-        detail = f"{_summary(chosen)}: {numbers}{more}"
-        facts.record_act(db, "dead-letters discard", detail, now=common.now())
-        return given_up
-
-    given_up = common.change_database(settings, give_up)
+    given_up = sum(common.change_in_pieces(settings, chosen, _give_up, at_once=LETTERS_AT_ONCE))
     console.print_lines([f"discarded {count(given_up, 'dead letter')}"])
+
+
+def _give_up(db: Connection, letters: Sequence[DeadLetter]) -> int:
+    given_up = dead_letters.discard(db, [letter.id for letter in letters], now=common.now())
+    numbers = " ".join(str(letter.id) for letter in letters)
+    facts.record_act(
+        db, "dead-letters discard", f"{_summary(letters)}: {numbers}", now=common.now()
+    )
+    return given_up
 
 
 def _summary(letters: Sequence[DeadLetter]) -> str:
@@ -301,14 +300,19 @@ def export(
     settings = common.load_config(config).config
 
     def write(db: Connection) -> None:
-        with sqlite.one_moment(db):
-            chosen = _choose(db, settings, ids, which)
-            console.print_bytes(_export_lines(db, chosen, raw=raw))
+        chosen = _choose(db, settings, ids, which)
+        console.print_bytes(export_lines(db, chosen, raw=raw))
 
     common.read_database(settings, write)
 
 
-def _export_lines(db: Connection, letters: Sequence[DeadLetter], *, raw: bool) -> Iterator[bytes]:
+def export_lines(db: Connection, letters: Sequence[DeadLetter], *, raw: bool) -> Iterator[bytes]:
+    """Write a line for each letter, without standing in a transaction between two of them.
+
+    Whoever reads the lines may take his time, and the write-ahead log would
+    grow as long. So a letter may be closed meanwhile, and its event pruned:
+    that one is no open letter any more, and is left out.
+    """
     for start in range(0, len(letters), EXPORT_EVENTS):
         some = letters[start : start + EXPORT_EVENTS]
         positions = [letter.position for letter in some]
@@ -321,7 +325,9 @@ def _lines(
 ) -> Iterator[bytes]:
     redactor = Redactor(drop=(), hash=())
     for letter in letters:
-        event = events[letter.position]  # an open letter holds on to its event
+        event = events.get(letter.position)
+        if event is None:
+            continue
         encoded = event.body if raw else cloudevents.encode(event, redactor)
         line = msgspec.Raw(one_line(encoded))
         yield msgspec.json.encode({**letter_as_json(letter), "event": line}) + b"\n"

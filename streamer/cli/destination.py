@@ -17,7 +17,7 @@ from streamer.cli.standing import read_standing
 from streamer.cli.wording import count, moment_text
 from streamer.config.model import Config
 from streamer.core.alarms import Alarm
-from streamer.core.errors import StreamerError, UsageError
+from streamer.core.errors import StreamerError
 from streamer.destinations.base import Finding
 from streamer.store import cursors, dead_letters, destinations, lag
 from streamer.store.sqlite import Connection
@@ -75,7 +75,7 @@ def resume(name: Name, /, *, config: ConfigFile = None) -> None:
     def change(db: Connection) -> tuple[bool, set[str]]:
         require_destination(db, settings, name)
         known = destinations.load(db, name)
-        live = [at for at in cursors.load(db, name) if at.lane.lanes == known.lanes]
+        live = cursors.live(cursors.load(db, name), known.lanes)
         destinations.resume(db, name, now=common.now())
         return known.paused_at is not None, {at.state.state for at in live}
 
@@ -91,7 +91,7 @@ def _what_follows(states: set[str], *, stopped: bool) -> str:
         return "it is tried when the service starts"
     if "held" in states:
         return (
-            "it is held, and probed now with one event; it is drained once it takes one. "
+            "it is held, and probed now with a few events; it is drained once it takes one. "
             "`streamer status` shows it"
         )
     if "waiting" in states:
@@ -134,10 +134,7 @@ def forget(name: Name, /, *, yes: Yes = False, config: ConfigFile = None) -> Non
     """Drop a destination that is no longer configured, with all that waits for it."""
     settings = common.load_config(config).config
     if name in settings.destinations:
-        raise UsageError(
-            f"destination {name!r} is still in the configuration",
-            hint="Take it out, reload the service, and forget it then.",
-        )
+        raise destinations.still_configured(name)
     loss = common.read_database(settings, lambda db: _loss(db, settings, name))
     console.confirm(f"Forget {name} and let go of {loss}?", yes=yes)
     common.change_database(settings, lambda db: _forget(db, settings, name))

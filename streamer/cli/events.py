@@ -6,6 +6,7 @@ A list never shows bodies; ``show`` does, because it was asked to.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -33,12 +34,15 @@ Types = Annotated[
 ]
 
 
-def list_events(
-    *,
-    source: OfSource = None,
-    types: Types = (),
-    since: Since = None,
-    until: Until = None,
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Which events are meant, and how many of them, as options."""
+
+    source: OfSource = None
+    types: Types = ()
+    since: Since = None
+    until: Until = None
     person: Annotated[
         str | None,
         Parameter(
@@ -46,36 +50,40 @@ def list_events(
             "its customer_id, recipient or email_address is this, whole; the case of an e-mail "
             "address does not count. Reads every body; the quarantine is not looked at."
         ),
-    ] = None,
-    limit: Annotated[int, Parameter(help="At most so many.")] = LIMIT,
+    ] = None
+    limit: Annotated[int, Parameter(help="At most so many.")] = LIMIT
     after: Annotated[
         int | None, Parameter(validator=STORABLE, help="Those after this position.")
-    ] = None,
+    ] = None
     undelivered: Annotated[
         str | None, Parameter(help="Only what this destination is still to settle.")
-    ] = None,
-    config: ConfigFile = None,
-    json: Json = False,
-) -> None:
+    ] = None
+
+    def wanted(self) -> Wanted:
+        """Read the options as of now; raises `UsageError` when they make no sense."""
+        span = read_options(self.since, self.until)
+        return Wanted(
+            source=self.source,
+            types=self.types,
+            since=span.since,
+            until=span.until,
+            person=self.person,
+            after=self.after,
+            undelivered=self.undelivered,
+        )
+
+
+def list_events(*, which: Search = Search(), config: ConfigFile = None, json: Json = False) -> None:
     """List events, newest last; the newest, unless --after says where to begin."""
-    common.require_limit(limit)
+    common.require_limit(which.limit)
     settings = common.load_config(config).config
-    span = read_options(since, until)
-    wanted = Wanted(
-        source=source,
-        types=types,
-        since=span.since,
-        until=span.until,
-        person=person,
-        after=after,
-        undelivered=undelivered,
-    )
+    wanted = which.wanted()
 
     def find(db: Connection) -> list[Listed]:
-        require_named_source(db, settings, source)
-        if undelivered is not None:
-            require_destination(db, settings, undelivered)
-        return browse.list_events(db, wanted, limit=limit)
+        require_named_source(db, settings, wanted.source)
+        if wanted.undelivered is not None:
+            require_destination(db, settings, wanted.undelivered)
+        return browse.list_events(db, wanted, limit=which.limit)
 
     found = common.read_database(settings, find)
     console.print_found(

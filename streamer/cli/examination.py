@@ -16,7 +16,7 @@ from pathlib import Path
 from streamer.cli import common, console
 from streamer.cli.calls import Place, place_of_url
 from streamer.cli.inspection import Inspection, inspect
-from streamer.cli.known import require_one_of
+from streamer.cli.known import choose_source, require_one_of
 from streamer.cli.looks import (
     configured,
     database,
@@ -27,9 +27,9 @@ from streamer.cli.looks import (
     units,
 )
 from streamer.cli.looks.finding import Finding, guarded
+from streamer.cli.signing import signing_key
 from streamer.cli.wording import count
 from streamer.config.model import Config
-from streamer.config.secrets import resolve
 from streamer.core.errors import UsageError
 
 _STRIKING = re.compile("(FAILED|WARNING) ")
@@ -107,7 +107,7 @@ def _look_from_outside(
     known = _known(config) if config is not None else public.Known(instance="", running=None)
     findings = guarded("url", "the public URL", lambda: public.public_url(place, known))
     if send_test and config is not None:
-        look = partial(_send_test, place, chosen, config)
+        look = partial(_send_test, place, source, config)
         findings += guarded("url.test", "the signed test event", look)
     return findings
 
@@ -117,13 +117,8 @@ def _known(config: Config) -> public.Known:
     return public.Known(instance=_instance(config), running=running)
 
 
-def _send_test(place: Place, source: str, config: Config) -> list[Finding]:
-    if source not in config.sources:
-        raise UsageError(
-            "it is not clear whose key to sign with",
-            hint=f"Say --source: {', '.join(config.sources)}.",
-        )
-    return public.send_test(place, resolve(config.sources[source].signing_keys[0], os.environ))
+def _send_test(place: Place, source: str | None, config: Config) -> list[Finding]:
+    return public.send_test(place, signing_key(config, choose_source(config, source)))
 
 
 def _failures(findings: Iterable[Finding]) -> int:

@@ -17,8 +17,15 @@ from streamer.clock import SystemClock
 from streamer.config.generated import SIGNING_KEY_FILE
 from streamer.config.load import Loaded
 from streamer.config.model import Config
-from streamer.config.problems import ConfigurationErrors, Problem, dotted
-from streamer.config.secrets import CREDENTIALS_DIRECTORY, Secrets, exposure, resolve, secrets_in
+from streamer.config.problems import ConfigurationErrors, Problem
+from streamer.config.secrets import (
+    CREDENTIALS_DIRECTORY,
+    Secrets,
+    Unread,
+    exposures,
+    read_all,
+    secrets_in,
+)
 from streamer.core.alarms import Alarm
 from streamer.core.errors import ConfigurationError
 from streamer.destinations import registry
@@ -37,7 +44,7 @@ class Inspection(msgspec.Struct, kw_only=True):
     """None when the file itself is wrong; then nothing beyond it was looked at."""
     path: Path | None = None
     """The file, absolute; None for the built-in configuration."""
-    values: Secrets = msgspec.field(default_factory=lambda: Secrets({}, []))
+    values: Secrets = msgspec.field(default_factory=lambda: Secrets({}))
     """The secrets that could be read."""
     destinations: list[Destination] = []
     """Those that could be built; they are connected to nothing."""
@@ -61,28 +68,20 @@ def inspect(file: Path | None) -> Inspection:
         return found
     found.loaded, found.path = loaded, loaded.path
     found.warnings += loaded.warnings
-    readable = _read_secrets(loaded, found)
-    _build_destinations(loaded.config, readable, found)
+    _read_secrets(loaded, found)
+    _build_destinations(loaded.config, found)
     _look_at_sqlite(loaded.config, found)
     return found
 
 
-def _read_secrets(loaded: Loaded, found: Inspection) -> frozenset[Secret]:
-    values: dict[Secret, str] = {}
-    for path, secret in secrets_in(loaded.config):
-        try:
-            values[secret] = resolve(secret, os.environ)
-        except ConfigurationError as error:
-            if _is_out_of_sight(secret, error):
-                found.warnings.append(_not_looked_at(dotted(path), secret, error))
-            elif not _is_made_at_the_first_start(loaded, secret):
-                found.problems.append(
-                    Problem(path=dotted(path), message=str(error), hint=error.hint)
-                )
-        else:
-            found.warnings += exposure(secret, dotted(path))
-    found.values = Secrets(values, [])
-    return frozenset(values)
+def _read_secrets(loaded: Loaded, found: Inspection) -> None:
+    found.values, unread = read_all(loaded.config, os.environ)
+    for one in unread:
+        if _is_out_of_sight(one):
+            found.warnings.append(_not_looked_at(one))
+        elif not _is_made_at_the_first_start(loaded, one.secret):
+            found.problems.append(one.problem)
+    found.warnings += exposures(loaded.config, found.values)
 
 
 def _is_made_at_the_first_start(loaded: Loaded, secret: Secret) -> bool:
@@ -90,27 +89,28 @@ def _is_made_at_the_first_start(loaded: Loaded, secret: Secret) -> bool:
     return loaded.origin == "default" and secret.file == str(key) and not key.exists()
 
 
-def _is_out_of_sight(secret: Secret, error: ConfigurationError) -> bool:
+def _is_out_of_sight(unread: Unread) -> bool:
     """Tell whether a secret may well be right and only this user cannot tell."""
-    if secret.credential is not None and not os.environ.get(CREDENTIALS_DIRECTORY):
+    if unread.secret.credential is not None and not os.environ.get(CREDENTIALS_DIRECTORY):
         return True
-    return isinstance(error.__cause__, PermissionError)
+    return isinstance(unread.error.__cause__, PermissionError)
 
 
-def _not_looked_at(path: str, secret: Secret, error: ConfigurationError) -> Problem:
-    if secret.credential is not None:
-        message = f"{NOT_LOOKED_AT}: only the service is given the credential {secret.credential}"
+def _not_looked_at(unread: Unread) -> Problem:
+    credential = unread.secret.credential
+    if credential is not None:
+        message = f"{NOT_LOOKED_AT}: only the service is given the credential {credential}"
         hint = f"As root, {CREDENTIALS_DIRECTORY}=/etc/streamer/credentials lets it be looked at."
     else:
-        message = f"{NOT_LOOKED_AT}: {error}"
+        message = f"{NOT_LOOKED_AT}: {unread.error}"
         hint = "Run the command as the service's user, such as `sudo -u streamer`, to look at it."
-    return Problem(path=path, message=message, hint=hint)
+    return Problem(path=unread.path, message=message, hint=hint)
 
 
-def _build_destinations(config: Config, readable: frozenset[Secret], found: Inspection) -> None:
+def _build_destinations(config: Config, found: Inspection) -> None:
     clock = SystemClock()
     for name, options in config.destinations.items():
-        if not readable.issuperset(secret for _, secret in secrets_in(options)):
+        if not all(secret in found.values for _, secret in secrets_in(options)):
             continue  # that has been said already
         try:
             destination = registry.build(

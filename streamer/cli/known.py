@@ -7,10 +7,10 @@ forgotten. What only one of the two knows is told apart from a mistake.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from streamer.config.model import Config
+from streamer.config.problems import nearest
 from streamer.core.errors import UsageError
 from streamer.store import destinations
 from streamer.store.sqlite import Connection
@@ -24,10 +24,22 @@ def require_one_of(kind: str, name: str, names: Iterable[str]) -> None:
     known = sorted(set(names))
     if name in known:
         return
-    near = difflib.get_close_matches(name, known, n=1)
+    near = nearest(name, known)
     there = f"There {'are' if len(known) > 1 else 'is'} {', '.join(known) or 'none yet'}."
-    hint = f"Did you mean {near[0]}?" if near else there
+    hint = f"Did you mean {near}?" if near else there
     raise UsageError(f"there is no {kind} {name!r}", hint=hint)
+
+
+def choose_source(settings: Config, name: str | None) -> str:
+    """Return the source whose key is to sign: the one that is named, or the only one."""
+    known = list(settings.sources)
+    if name is None and len(known) == 1:
+        return known[0]
+    if name is None:
+        hint = f"Say --source: {', '.join(known)}."
+        raise UsageError("it is not clear whose key to sign with", hint=hint)
+    require_one_of("source", name, known)
+    return name
 
 
 def require_destination(db: Connection, settings: Config, name: str) -> None:

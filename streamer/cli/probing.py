@@ -26,7 +26,7 @@ def build(
     name: str, options: CommonOptions, raise_alarm: Callable[[Alarm, str], None]
 ) -> Destination:
     """Build a destination as the service would; it is connected to nothing yet."""
-    secrets = Secrets({one: resolve(one, os.environ) for _, one in secrets_in(options)}, [])
+    secrets = Secrets({one: resolve(one, os.environ) for _, one in secrets_in(options)})
     return registry.build(
         name, options, clock=SystemClock(), secret=secrets.of, raise_alarm=raise_alarm
     )

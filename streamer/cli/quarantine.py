@@ -10,7 +10,6 @@ import codecs
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -187,10 +186,14 @@ def retry(
     """Read entries again, with the present program; what is an event now joins the outbox."""
     settings = common.load_config(config).config
     chosen = common.read_database(settings, lambda db: _choose(db, settings, ids, which))
-    results: list[Reread] = []
-    for start in range(0, len(chosen), ENTRIES_AT_ONCE):
-        ids_at_once = [entry.id for entry in chosen[start : start + ENTRIES_AT_ONCE]]
-        results += common.change_database(settings, partial(_reread, ids_at_once, settings))
+    body_bytes_max = settings.outbox.body_max_bytes
+    pieces = common.change_in_pieces(
+        settings,
+        [entry.id for entry in chosen],
+        lambda db, some: _reread(db, some, body_bytes_max=body_bytes_max),
+        at_once=ENTRIES_AT_ONCE,
+    )
+    results = [result for piece in pieces for result in piece]
     if json:
         console.print_json([_result_as_json(result) for result in results])
     else:
@@ -218,9 +221,9 @@ def _choose(db: Connection, settings: Config, ids: Sequence[int], which: Choice)
     return ENTRIES.choose(db, ids, which)
 
 
-def _reread(ids: Sequence[int], settings: Config, db: Connection) -> list[Reread]:
+def _reread(db: Connection, ids: Sequence[int], *, body_bytes_max: int) -> list[Reread]:
     results = [
-        reread(db, entry, body_bytes_max=settings.outbox.body_max_bytes)
+        reread(db, entry, body_bytes_max=body_bytes_max)
         for entry_id in ids
         if (entry := quarantine.load(db, entry_id)) is not None
     ]
@@ -261,14 +264,11 @@ def discard(
     entries = count(len(chosen), "entry", "entries")
     console.confirm(f"Delete {entries} of the quarantine for good?", yes=yes)
 
-    deleted = sum(
-        common.change_database(settings, partial(_delete, chosen[start : start + ENTRIES_AT_ONCE]))
-        for start in range(0, len(chosen), ENTRIES_AT_ONCE)
-    )
+    deleted = sum(common.change_in_pieces(settings, chosen, _delete, at_once=ENTRIES_AT_ONCE))
     console.print_lines([f"deleted {count(deleted, 'entry', 'entries')}"])
 
 
-def _delete(some: Sequence[Entry], db: Connection) -> int:
+def _delete(db: Connection, some: Sequence[Entry]) -> int:
     deleted = sum(quarantine.discard(db, entry.id) for entry in some)
     detail = f"{deleted}, from {some[0].id} to {some[-1].id}"
     facts.record_act(db, "quarantine discard", detail, now=common.now())

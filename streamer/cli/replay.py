@@ -8,6 +8,7 @@ number is shown and asked about first.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -33,26 +34,47 @@ TYPES_SHOWN = 10
 """Types that a plan names one by one; there are more than sixty."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Which events are meant, as options."""
+
+    from_position: Annotated[
+        int | None, Parameter(name="--from", validator=STORABLE, help="The first position.")
+    ] = None
+    to_position: Annotated[
+        int | None, Parameter(name="--to", validator=STORABLE, help="The last position.")
+    ] = None
+    since: Since = None
+    until: Until = None
+    events: Annotated[
+        tuple[str, ...],
+        Parameter(name="--event", negative="", help="An event id; may be repeated."),
+    ] = ()
+    types: Types = ()
+    every: Annotated[
+        bool, Parameter(name="--all", negative="", help="Everything that it has settled.")
+    ] = False
+
+    def asked(self) -> Asked:
+        """Read the options as of now; raises `UsageError` when they make no sense."""
+        span = read_options(self.since, self.until)
+        return Asked(
+            from_position=self.from_position,
+            to_position=self.to_position,
+            since=span.since,
+            until=span.until,
+            events=self.events,
+            types=self.types,
+            every=self.every,
+        )
+
+
 def start(
     destination: Annotated[str, Parameter(help="Where to send it.")],
     /,
     *,
-    from_position: Annotated[
-        int | None, Parameter(name="--from", validator=STORABLE, help="The first position.")
-    ] = None,
-    to_position: Annotated[
-        int | None, Parameter(name="--to", validator=STORABLE, help="The last position.")
-    ] = None,
-    since: Since = None,
-    until: Until = None,
-    events: Annotated[
-        tuple[str, ...],
-        Parameter(name="--event", negative="", help="An event id; may be repeated."),
-    ] = (),
-    types: Types = (),
-    every: Annotated[
-        bool, Parameter(name="--all", negative="", help="Everything that it has settled.")
-    ] = False,
+    which: Part = Part(),
     rewind_cursor: Annotated[
         bool, Parameter(name="--rewind", negative="", help="Move the live cursor back instead.")
     ] = False,
@@ -66,17 +88,8 @@ def start(
 ) -> None:
     """Start a replay, or rewind the live cursor."""
     settings = common.load_config(config).config
-    span = read_options(since, until)
-    asked = Asked(
-        from_position=from_position,
-        to_position=to_position,
-        since=span.since,
-        until=span.until,
-        events=events,
-        types=types,
-        every=every,
-    )
-    console.say([odd for pattern in types if (odd := validate_pattern(pattern)) is not None])
+    asked = which.asked()
+    console.say([odd for pattern in asked.types if (odd := validate_pattern(pattern)) is not None])
     if rewind_cursor:
         _rewind(settings, destination, asked, dry_run=dry_run, yes=yes, json=json)
     else:
@@ -274,8 +287,15 @@ class Told(msgspec.Struct, frozen=True):
 
 
 _HEADINGS = (
-    "ID", "DESTINATION", "STATE", "PROGRESS", "DEAD LETTERS", "STARTED", "WHAT", "TROUBLE",
-)  # fmt: skip
+    "ID",
+    "DESTINATION",
+    "STATE",
+    "PROGRESS",
+    "DEAD LETTERS",
+    "STARTED",
+    "WHAT",
+    "TROUBLE",
+)
 
 
 def _row(told: Told) -> tuple[object, ...]:

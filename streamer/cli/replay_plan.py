@@ -130,7 +130,7 @@ def _bound(db: Connection, known: Known, asked: Asked) -> tuple[Request, list[st
 
 
 def _live(db: Connection, known: Known) -> list[Cursor]:
-    return [at for at in cursors.load(db, known.name) if at.lane.lanes == known.lanes]
+    return cursors.live(cursors.load(db, known.name), known.lanes)
 
 
 def make_rewind(

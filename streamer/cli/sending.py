@@ -7,7 +7,6 @@ so that no two invocations on a machine send the same one by accident.
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 import time
@@ -19,19 +18,17 @@ import msgspec
 
 from streamer.cli import common, console
 from streamer.cli.calls import WEBHOOKS, Caller, CallFailed, Place, place_of_bind, place_of_url
-from streamer.cli.known import require_one_of
+from streamer.cli.known import choose_source
+from streamer.cli.signing import signed_headers, signing_key
 from streamer.config.load import Loaded
 from streamer.config.model import Config
-from streamer.config.secrets import CREDENTIALS_DIRECTORY, resolve
 from streamer.core import samples
-from streamer.core.errors import ConfigurationError, UsageError
+from streamer.core.errors import UsageError
 from streamer.core.samples import TEST_EVENT_ID
-from streamer.core.signature import sign
+from streamer.ingest.answers import BAD_SIGNATURE
 
 TIMEOUT_SECONDS = 10.0
 """More than Customer.io's four: a late answer is worth seeing."""
-WRONG_SIGNATURE = "signature wrong"
-"""The service's reason; it has other keys than we have."""
 ROWS_MAX = 20
 PROGRESS_FROM = 100
 _NUMBERS_PER_NANOSECOND = 10**6
@@ -101,9 +98,9 @@ def run(
     types = wanted.types()
     loaded = common.load_config(config)
     settings = loaded.config
-    chosen = _choose_source(settings, source)
+    chosen = choose_source(settings, source)
     place = _place(settings, url, chosen)
-    key = b"not the key" if wanted.bad_signature else _signing_key(settings, chosen)
+    key = b"not the key" if wanted.bad_signature else signing_key(settings, chosen)
     expected = frozenset({401, 503} if wanted.bad_signature else {200})
     shown = _shown(wanted.samples(types), wanted.total(types), json)
     begun = time.monotonic()
@@ -114,30 +111,10 @@ def run(
         console.print_json(_for_programs(place, sent))
     else:
         _print(place, sent, seconds=seconds, bad_signature=wanted.bad_signature)
-    if not wanted.bad_signature and any(one.reason == WRONG_SIGNATURE for one in sent):
+    if not wanted.bad_signature and any(one.reason == BAD_SIGNATURE.reason for one in sent):
         console.say([_signature_advice(loaded, chosen)])
     if not all(one.ok for one in sent):
         sys.exit(1)
-
-
-def _choose_source(config: Config, source: str | None) -> str:
-    known = ", ".join(config.sources)
-    if source is None and len(config.sources) == 1:
-        return next(iter(config.sources))
-    if source is None:
-        raise UsageError("it is not clear whose key to sign with", hint=f"Say --source: {known}.")
-    require_one_of("source", source, list(config.sources))
-    return source
-
-
-def _signing_key(config: Config, source: str) -> bytes:
-    secret = config.sources[source].signing_keys[0]
-    try:
-        return resolve(secret, os.environ).encode()
-    except ConfigurationError as error:
-        if secret.credential is not None and not os.environ.get(CREDENTIALS_DIRECTORY):
-            error.hint = f"As root: {CREDENTIALS_DIRECTORY}=/etc/streamer/credentials streamer …"
-        raise
 
 
 def _signature_advice(loaded: Loaded, source: str) -> str:
@@ -221,12 +198,7 @@ def _send(caller: Caller, sample: Sample, key: bytes, expected: frozenset[int]) 
     Raises:
         CallFailed: the first call was not answered.
     """
-    timestamp = str(int(time.time()))
-    headers = {
-        "Content-Type": "application/json",
-        "X-CIO-Timestamp": timestamp,
-        "X-CIO-Signature": sign(key, timestamp, sample.body),
-    }
+    headers = signed_headers(key, sample.body)
     try:
         reply = caller.call("POST", body=sample.body, headers=headers)
     except CallFailed as error:

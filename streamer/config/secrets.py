@@ -29,12 +29,10 @@ _OTHERS = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 class Secrets:
     """The values of all secrets of one configuration."""
 
-    __slots__ = ("_values", "warnings")
+    __slots__ = ("_values",)
 
-    def __init__(self, values: Mapping[Secret, str], warnings: list[Problem]) -> None:
+    def __init__(self, values: Mapping[Secret, str]) -> None:
         self._values = dict(values)
-        self.warnings = warnings
-        """Secrets that others on this machine can read."""
 
     @overload
     def of(self, secret: Secret) -> str: ...
@@ -44,11 +42,40 @@ class Secrets:
         """Return the value behind a setting; None when the setting is left out."""
         return None if secret is None else self._values[secret]
 
+    def __contains__(self, secret: Secret) -> bool:
+        """Tell whether there is a value behind a setting."""
+        return secret in self._values
+
     def __repr__(self) -> str:
         return f"<Secrets: {len(self._values)} values, not shown>"
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("secrets are not written anywhere")
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """A secret that cannot be had, and why."""
+
+    path: str
+    secret: Secret
+    error: ConfigurationError
+
+    @property
+    def problem(self) -> Problem:
+        """What to tell of it."""
+        return Problem(path=self.path, message=str(self.error), hint=self.error.hint)
+
+
+def read_all(config: Config, environ: Mapping[str, str]) -> tuple[Secrets, list[Unread]]:
+    """Read every secret that a configuration points at, as far as that can be done."""
+    values: dict[Secret, str] = {}
+    unread: list[Unread] = []
+    for path, secret in secrets_in(config):
+        try:
+            values[secret] = resolve(secret, environ)
+        except ConfigurationError as error:
+            unread.append(Unread(dotted(path), secret, error))
+    return Secrets(values), unread
 
 
 def resolve_all(config: Config, environ: Mapping[str, str]) -> Secrets:
@@ -57,19 +84,10 @@ def resolve_all(config: Config, environ: Mapping[str, str]) -> Secrets:
     Raises:
         ConfigurationErrors: With every secret that cannot be had.
     """
-    values: dict[Secret, str] = {}
-    warnings: list[Problem] = []
-    problems: list[Problem] = []
-    for path, secret in secrets_in(config):
-        try:
-            values[secret] = resolve(secret, environ)
-        except ConfigurationError as error:
-            problems.append(Problem(path=dotted(path), message=str(error), hint=error.hint))
-        else:
-            warnings += exposure(secret, dotted(path))
-    if problems:
-        raise ConfigurationErrors(problems, subject="the secrets")
-    return Secrets(values, warnings)
+    secrets, unread = read_all(config, environ)
+    if unread:
+        raise ConfigurationErrors([one.problem for one in unread], subject="the secrets")
+    return secrets
 
 
 def secrets_in(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Secret]]:
@@ -154,17 +172,15 @@ def _from_file(path: Path, absent: ConfigurationError) -> str:
         raise ConfigurationError(f"{path} is not UTF-8 text", hint="Is it another file?") from None
 
 
-def exposure(secret: Secret, path: str) -> list[Problem]:
-    """Warn when a secret's file can be read, or replaced, by others than its owner."""
-    if secret.file is None:
-        return []
-    mode = stat.S_IMODE(Path(secret.file).stat().st_mode)
-    if not mode & _OTHERS:
-        return []
-    return [
-        Problem(
-            path=path,
-            message=f"{secret.file} is open to other users (mode {mode:04o})",
-            hint=f"chmod 600 {secret.file}",
-        )
-    ]
+def exposures(config: Config, secrets: Secrets) -> Iterator[Problem]:
+    """Warn of those that were read from a file that others than its owner can read or replace."""
+    for path, secret in secrets_in(config):
+        if secret.file is None or secret not in secrets:
+            continue
+        mode = stat.S_IMODE(Path(secret.file).stat().st_mode)
+        if mode & _OTHERS:
+            yield Problem(
+                path=dotted(path),
+                message=f"{secret.file} is open to other users (mode {mode:04o})",
+                hint=f"chmod 600 {secret.file}",
+            )

@@ -17,6 +17,11 @@ import msgspec
 
 from streamer.core.limits import RETRY_AFTER_SECONDS
 
+INSTANCE_HEADER = "streamer-instance"
+"""The header in which the health routes show which database answers."""
+REASON_HEADER = "streamer-reason"
+"""The header in which a call's answer says why it is no 200."""
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -34,7 +39,7 @@ def _answer(
 ) -> Answer:
     headers: Headers = [(b"content-length", b"0"), *further]
     if reason:
-        headers.append((b"streamer-reason", reason.encode()))
+        headers.append((REASON_HEADER.encode(), reason.encode()))
     closing = [*headers, (b"connection", b"close")]
     return Answer(
         status,

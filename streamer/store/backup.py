@@ -115,8 +115,7 @@ def _make_ready(fresh: Path, copy: Path, *, now: int) -> int:
     """Bring the new database's schema up to date and make it safe to go on from."""
     db = sqlite.open_writer(fresh)
     try:
-        for migration in migrate.load_migrations():
-            migrate.apply(db, migration)
+        migrate.apply_all(db)
         db.execute("BEGIN IMMEDIATE")
         last_position = leap(db)
         start_over(db)

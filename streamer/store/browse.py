@@ -19,6 +19,7 @@ from streamer.core.limits import SCAN_EVENTS_MAX
 from streamer.core.person import names_person
 from streamer.core.selection import Selection
 from streamer.store import destinations, outbox
+from streamer.store.cursors import NOT_PASSED
 from streamer.store.sqlite import Connection
 
 
@@ -140,21 +141,9 @@ def _condition(wanted: Wanted) -> tuple[str, list[object]]:
     return terms, values
 
 
-_UNSETTLED = """
-NOT EXISTS (
-    SELECT 1 FROM cursors AS passed
-    WHERE passed.destination = ? AND passed.replay_id = 0
-      AND outbox.lane_key % passed.lanes = passed.lane
-      AND (outbox.position <= passed.position
-           OR outbox.position IN (SELECT value FROM json_each(passed.ahead))))
-"""
-"""Behind the cursor of its lane, not ahead of it, and not passed by a cursor of an earlier lane
-count."""
-
-
-def _unsettled(db: Connection, name: str) -> tuple[str, list[str]]:
+def _unsettled(db: Connection, name: str) -> tuple[str, list[object]]:
     wanted, patterns = destinations.load(db, name).selection.sql_condition()
-    return f"{_UNSETTLED} AND {wanted}", [name, *patterns]
+    return f"{NOT_PASSED} AND {wanted}", [name, 0, *patterns]
 
 
 def _is_about(body: bytes, person: str) -> bool:

@@ -56,7 +56,10 @@ def before_migration(database: Path, version: int, *, now: int) -> Path:
 
 
 def expire(database: Path, *, older_than: int) -> list[Path]:
-    """Delete copies that migrations made before ``older_than`` (ms since 1970)."""
+    """Delete copies that were made for migrations before ``older_than`` (ms since 1970).
+
+    They hold personal data.
+    """
     expired = [
         copy
         for copy in sorted((database.parent / DIRECTORY).glob("streamer-schema*"))

@@ -46,12 +46,27 @@ class Cursor(msgspec.Struct, frozen=True):
     state: CursorState
     moved_at: int
 
+    def is_floor(self, lanes: int) -> bool:
+        """Tell whether this is of the live order and an earlier lane count than the present one."""
+        return not self.replay_id and self.lane.lanes != lanes
+
     def has_settled(self, position: int, lane_key: int) -> bool:
         """Tell whether this cursor has passed an event, which must be of its lane."""
         return self.lane.has(lane_key) and (
             position <= self.progress.position or position in self.progress.ahead
         )
 
+
+NOT_PASSED = """
+NOT EXISTS (
+    SELECT 1 FROM cursors AS passed
+    WHERE passed.destination = ? AND passed.replay_id = 0 AND passed.lanes <> ?
+      AND outbox.lane_key % passed.lanes = passed.lane
+      AND (outbox.position <= passed.position
+           OR outbox.position IN (SELECT value FROM json_each(passed.ahead))))
+"""
+"""SQL over ``outbox``: no live-order cursor of a destination has settled the event; its name, and
+a lane count whose cursors are left out (none has 0). It is `Cursor.has_settled` for many events."""
 
 _COLUMNS = (
     "id, destination, replay_id, lanes, lane, generation, position, CAST(ahead AS BLOB), state,"
@@ -83,6 +98,11 @@ def load(db: Connection, destination: str, *, replay_id: int = 0) -> list[Cursor
 def load_all(db: Connection) -> list[Cursor]:
     """Return every cursor there is."""
     return [_cursor(row) for row in db.execute(f"SELECT {_COLUMNS} FROM cursors")]
+
+
+def live(cursors: Sequence[Cursor], lanes: int) -> list[Cursor]:
+    """Return those of a destination's that are no floors."""
+    return [at for at in cursors if not at.is_floor(lanes)]
 
 
 def _cursor(row: Sequence[Any]) -> Cursor:
@@ -272,14 +292,15 @@ def drop_passed_floors(db: Connection, destination: str, lanes: int) -> int:
     row = db.execute("SELECT lanes FROM destinations WHERE name = ?", (destination,)).fetchone()
     if row is None or row[0] != lanes:
         return 0
-    live = [at for at in load(db, destination) if at.lane.lanes == lanes]
-    if not live:
+    own = load(db, destination)
+    present = live(own, lanes)
+    if not present:
         return 0
-    slowest = min(cursor.progress.position for cursor in live)
+    slowest = min(cursor.progress.position for cursor in present)
     passed = [
         floor.id
-        for floor in load(db, destination)
-        if floor.lane.lanes != lanes
+        for floor in own
+        if floor.is_floor(lanes)
         and max(floor.progress.position, *floor.progress.ahead, 0) <= slowest
     ]
     db.executemany("DELETE FROM cursors WHERE id = ?", [(floor,) for floor in passed])

@@ -150,10 +150,7 @@ def forget(db: Connection, name: str, *, now: int) -> None:
     """
     known = load(db, name)
     if known.configured:
-        raise UsageError(
-            f"destination {name!r} is still in the configuration",
-            hint="Take it out, reload the service, and forget it then.",
-        )
+        raise still_configured(name)
     cursors.drop(db, name)
     for table in ("dead_letters", "replays", "ledger"):
         db.execute(f"DELETE FROM {table} WHERE destination = ?", (name,))
@@ -161,6 +158,14 @@ def forget(db: Connection, name: str, *, now: int) -> None:
     for alarm in (HELD, OUTAGE, ORPHAN_CURSOR, UNSETTLED):
         alarms.clear(db, alarm.code, name, now=now)
     facts.record_act(db, "forget", name, now=now)
+
+
+def still_configured(name: str) -> UsageError:
+    """Make the error of whoever wants to forget a destination that is configured."""
+    return UsageError(
+        f"destination {name!r} is still in the configuration",
+        hint="Take it out, reload the service, and forget it then.",
+    )
 
 
 def save_mark(db: Connection, name: str, mark: str) -> None:

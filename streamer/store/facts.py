@@ -19,9 +19,6 @@ CLOCK_DOUBTED = "wall_clock_doubted_at"
 INSTANCE = "instance"
 """A random number by which one database, and so one installation, is told from another."""
 
-INSTANCE_HEADER = "streamer-instance"
-"""The header in which the health routes show that number."""
-
 
 def read(db: Connection, name: str) -> int | None:
     """Return a fact, or None when it was never set."""

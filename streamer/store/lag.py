@@ -20,8 +20,8 @@ from streamer.core.limits import (
     LAG_SAMPLES,
     POSITION_LEAP,
 )
-from streamer.store import outbox
-from streamer.store.cursors import Cursor
+from streamer.store import cursors, outbox
+from streamer.store.cursors import NOT_PASSED, Cursor
 from streamer.store.destinations import Known
 from streamer.store.sqlite import Connection
 
@@ -37,12 +37,6 @@ outbox JOIN cursors ON cursors.destination = ? AND cursors.replay_id = 0 AND cur
 """
 _BEHIND_ITS_LANE = "outbox.position > cursors.position"
 _NOT_AHEAD = "outbox.position NOT IN (SELECT value FROM json_each(?))"
-_NOT_PASSED_BY_FLOORS = """
-NOT EXISTS (SELECT 1 FROM cursors AS floor WHERE floor.destination = ?
-    AND floor.replay_id = 0 AND floor.lanes <> ? AND lane_key % floor.lanes = floor.lane
-    AND (outbox.position <= floor.position
-         OR outbox.position IN (SELECT value FROM json_each(floor.ahead))))
-"""
 """An event is pending when it is behind the cursor of its own lane, and settled neither by it nor
 by a cursor of an earlier lane count. Each part costs as much again as the count itself, so it is
 left out where it says nothing."""
@@ -79,16 +73,16 @@ def extent(db: Connection) -> Extent:
     return Extent(outbox.first_position(db), outbox.last_position(db), events, size)
 
 
-def measure(db: Connection, known: Known, cursors: Sequence[Cursor], whole: Extent) -> Lag:
+def measure(db: Connection, known: Known, own: Sequence[Cursor], whole: Extent) -> Lag:
     """Measure one destination's lag by its cursors, floors among them."""
-    live = [at for at in cursors if at.lane.lanes == known.lanes]
+    live = cursors.live(own, known.lanes)
     if not live or whole.first_position is None:
         return Lag()
     behind = max(min(at.progress.position for at in live), whole.first_position - 1)
     if behind >= whole.last_position:
         return Lag()
     ahead = sorted(position for at in live for position in at.progress.ahead)
-    has_floors = len(live) < len(cursors)
+    has_floors = len(live) < len(own)
     plain = known.lanes == 1 and known.selection.takes_all and not has_floors
     if plain and not whole.has_gaps:
         first = behind + 1
@@ -161,7 +155,7 @@ def _statement(
         pending.append(_NOT_AHEAD)
         values.append(json.dumps(ahead))
     if has_floors:
-        pending.append(_NOT_PASSED_BY_FLOORS)
+        pending.append(NOT_PASSED)
         values += [known.name, known.lanes]
     if not known.selection.takes_all:
         wanted, patterns = known.selection.sql_condition()

@@ -87,6 +87,12 @@ def migrate(db: Connection, path: Path, *, now: int) -> list[Migration]:
     return [migration for migration in pending if apply(db, migration)]
 
 
+def apply_all(db: Connection) -> None:
+    """Bring a database that is being made to this program's schema; it need not be copied."""
+    for migration in load_migrations():
+        apply(db, migration)
+
+
 def apply(db: Connection, migration: Migration) -> bool:
     """Apply one migration and its number in one transaction.
 
@@ -123,8 +129,3 @@ def copy_before(db: Connection, path: Path, version: int, *, now: int) -> Path:
     copy = copies.before_migration(path, version, now=now)
     copies.write_copy(db, copy)
     return copy
-
-
-def expire_copies(path: Path, *, older_than: int) -> list[Path]:
-    """Delete copies written before ``older_than`` (ms since 1970): they hold personal data."""
-    return copies.expire(path, older_than=older_than)

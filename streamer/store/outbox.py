@@ -41,9 +41,6 @@ _INSERT = """
 INSERT INTO outbox (lane_key, received_at, occurred_at, object_type, metric, source, event_id, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
-_ADD_TOTALS = """
-UPDATE totals SET outbox_events = outbox_events + ?, outbox_bytes = outbox_bytes + ?
-"""
 _FIRST_FROM = """
 SELECT position, received_at FROM outbox WHERE position >= ? AND position < ?
 ORDER BY position LIMIT 1
@@ -74,9 +71,17 @@ def append(db: Connection, arrivals: Sequence[Arrival], *, quarantine_bytes_max:
         kept.append(outcome)
         tally.add(arrival, outcome)
     if stored_events:
-        db.execute(_ADD_TOTALS, (stored_events, stored_bytes))
+        add_totals(db, events=stored_events, size=stored_bytes)
     sources.add(db, tally)
     return kept
+
+
+def add_totals(db: Connection, *, events: int, size: int) -> None:
+    """Count events that were added, or with negative numbers removed; ``size`` is their bytes."""
+    db.execute(
+        "UPDATE totals SET outbox_events = outbox_events + ?, outbox_bytes = outbox_bytes + ?",
+        (events, size),
+    )
 
 
 def _append_event(db: Connection, event: Event, quarantine_bytes_max: int) -> Kept:

@@ -10,7 +10,7 @@ retention counts from receipt alone.
 from __future__ import annotations
 
 from streamer.core.limits import SETTLED_MARK_SECONDS
-from streamer.store import cursors
+from streamer.store import cursors, outbox, quarantine
 from streamer.store.sqlite import Connection
 
 
@@ -47,10 +47,7 @@ def prune_step(db: Connection, *, older_than: int, events_max: int) -> int:
         (horizon, older_than, events_max),
     ).fetchall()
     if gone:
-        db.execute(
-            "UPDATE totals SET outbox_events = outbox_events - ?, outbox_bytes = outbox_bytes - ?",
-            (len(gone), sum(size for (size,) in gone)),
-        )
+        outbox.add_totals(db, events=-len(gone), size=-sum(size for (size,) in gone))
     return len(gone)
 
 
@@ -104,11 +101,7 @@ def prune_quarantine(db: Connection, *, older_than: int, rows_max: int) -> int:
         (older_than, rows_max),
     ).fetchall()
     if sizes:
-        db.execute(
-            "UPDATE totals SET quarantine_rows = quarantine_rows - ?,"
-            " quarantine_bytes = quarantine_bytes - ?",
-            (len(sizes), sum(size for (size,) in sizes)),
-        )
+        quarantine.add_totals(db, entries=-len(sizes), size=-sum(size for (size,) in sizes))
     return len(sizes)
 
 

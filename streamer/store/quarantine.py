@@ -23,9 +23,6 @@ _REPEAT = """
 UPDATE quarantine SET times = times + 1, last_received_at = max(last_received_at, ?)
 WHERE source = ? AND body_sha256 = ?
 """
-_ADD_TOTALS = """
-UPDATE totals SET quarantine_rows = quarantine_rows + ?, quarantine_bytes = quarantine_bytes + ?
-"""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -108,7 +105,16 @@ def keep(db: Connection, call: UnreadableCall, *, bytes_max: int) -> None:
             "body": body,
         },
     )
-    db.execute(_ADD_TOTALS, (1, len(body)))
+    add_totals(db, entries=1, size=len(body))
+
+
+def add_totals(db: Connection, *, entries: int, size: int) -> None:
+    """Count entries that were added, or with negative numbers removed; ``size`` is their bytes."""
+    db.execute(
+        "UPDATE totals SET quarantine_rows = quarantine_rows + ?,"
+        " quarantine_bytes = quarantine_bytes + ?",
+        (entries, size),
+    )
 
 
 def held_bytes(db: Connection) -> int:
@@ -122,7 +128,7 @@ def discard(db: Connection, entry_id: int) -> bool:
     found = row.fetchone()
     if found is None:
         return False
-    db.execute(_ADD_TOTALS, (-1, -int(found[0])))
+    add_totals(db, entries=-1, size=-int(found[0]))
     return True
 
 

@@ -115,13 +115,6 @@ class Replay(msgspec.Struct, frozen=True):
 _COLUMNS = ", ".join(Replay.__struct_fields__)
 
 
-def count(db: Connection, request: Request, selection: Selection) -> int:
-    """Count the events that a replay would send, those of the destination's own filter only."""
-    if request.positions is not None:
-        return len(request.positions)
-    return sum(count_by_type(db, request, selection).values())
-
-
 def count_by_type(db: Connection, request: Request, selection: Selection) -> dict[str, int]:
     """Count the events that a replay would send, by type, the most frequent first.
 

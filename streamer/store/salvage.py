@@ -97,8 +97,7 @@ class _Rescue:
         self._now = now
 
     def run(self, name: str) -> None:
-        for migration in migrate.load_migrations():
-            migrate.apply(self._new, migration)
+        migrate.apply_all(self._new)
         self._old.text_factory = bytes  # damaged text may not be text
         self._new.execute("BEGIN IMMEDIATE")
         for row in self._numbered("quarantine", "id"):
@@ -110,7 +109,10 @@ class _Rescue:
                 self._keep(table, row)
         for table, number in _NUMBERED.items():
             for row in self._numbered(table, number):
-                self._keep_letter(row) if table == "dead_letters" else self._keep(table, row)
+                if table == "dead_letters":
+                    self._keep_letter(row)
+                else:
+                    self._keep(table, row)
         _count(self._new)
         self._take_over_sequence()
         last_position = backup.leap(self._new)

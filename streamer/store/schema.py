@@ -22,8 +22,7 @@ def schema_text() -> str:
     """Return the schema that the migrations make, as one script."""
     db = open_in_memory()
     try:
-        for migration in migrate.load_migrations():
-            migrate.apply(db, migration)
+        migrate.apply_all(db)
         return "\n".join([_HEADER, *(f"{sql};\n" for sql in described(db))])
     finally:
         db.close()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import sqlite3 as _standard
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,6 +64,8 @@ __all__ = [
     "require_there",
 ]
 
+_THE_FILE = "the file"
+
 # SQLite's primary result codes; an extended one has more in its upper bytes.
 _LOCKED = {5, 6}  # BUSY, LOCKED
 _FULL = {13}
@@ -99,7 +102,7 @@ def open_writer(path: Path) -> Connection:
     `StoreError` when it cannot be opened.
     """
     _make_private(path)
-    connection = _connect(f"file:{_quote(path)}?mode=rw")
+    connection = _connect(f"file:{_quote(path)}?mode=rw", named=str(path))
     try:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only bites on a new file
         _require(connection, "journal_mode = WAL", "journal_mode", "wal")
@@ -142,9 +145,9 @@ def open_reader(path: Path) -> Connection:
 
 
 def require_there(path: Path) -> None:
-    """Say plainly that there is no database, or that this user may not reach it."""
+    """Say plainly that there is no file, that this user may not reach it, or that it is none."""
     try:
-        path.stat()
+        is_file = stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(
             f"there is no database at {path}",
@@ -156,11 +159,13 @@ def require_there(path: Path) -> None:
             hint="Run the command as the user that owns the data directory, such as `sudo -u "
             "streamer`.",
         ) from error
+    if not is_file:
+        raise _no_database(str(path))
 
 
 def connect_read_only(path: Path) -> Connection:
     """Open a connection that can write to no database but a copy that it makes itself."""
-    return _connect(f"file:{_quote(path)}?mode=ro")
+    return _connect(f"file:{_quote(path)}?mode=ro", named=str(path))
 
 
 def open_in_memory() -> Connection:
@@ -168,7 +173,7 @@ def open_in_memory() -> Connection:
     return _connect("file::memory:")
 
 
-def _connect(uri: str) -> Connection:
+def _connect(uri: str, *, named: str = _THE_FILE) -> Connection:
     try:
         connection: Connection = engine.connect(
             uri,
@@ -184,7 +189,7 @@ def _connect(uri: str) -> Connection:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except engine.Error as error:
         connection.close()
-        raise map_error(error) from error
+        raise map_error(error, named=named) from error
     return connection
 
 
@@ -225,8 +230,11 @@ def may_pass(error: Exception) -> bool:
     return blames_store(error) and _primary_code(error) not in _DAMAGED
 
 
-def map_error(error: Exception) -> StoreError:
-    """Turn an exception of SQLite into ours, keeping what an operator can act on."""
+def map_error(error: Exception, *, named: str = _THE_FILE) -> StoreError:
+    """Turn an exception of SQLite into ours, keeping what an operator can act on.
+
+    ``named`` says which file it was about, where that is known.
+    """
     code = _primary_code(error)
     if code in _LOCKED:
         return StoreBusy(
@@ -247,13 +255,16 @@ def map_error(error: Exception) -> StoreError:
             hint="Look at the kernel log; run `streamer db check`; see STR-206 in operating.md.",
         )
     if code in _NO_DATABASE:
-        return StoreDamaged(
-            "the file is not a database of SQLite",
-            hint="Look at data_dir in the configuration: the file may be another program's. If it "
-            "was a database, see to the disk, and put a copy in its place with `streamer db "
-            "restore`.",
-        )
+        return _no_database(named)
     return StoreError(f"the database refused ({error})")
+
+
+def _no_database(named: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"{named} is not a database of SQLite",
+        hint="Look at data_dir in the configuration: the file may be another program's. If it "
+        "was a database, see to the disk, and put a copy in its place with `streamer db restore`.",
+    )
 
 
 def _primary_code(error: Exception) -> int:

@@ -97,10 +97,9 @@ def _read(db: Connection, now: int) -> Status:
     found = {}
     for known in destinations.load_all(db):
         own = [at for at in every_cursor if at.destination == known.name and not at.replay_id]
-        live = [at for at in own if at.lane.lanes == known.lanes]
         found[known.name] = _destination(
             known,
-            live,
+            cursors.live(own, known.lanes),
             lag.measure(db, known, own, whole),
             letters=letters.get(known.name, 0),
             running=sum(replay.destination == known.name for replay in running),

@@ -86,7 +86,8 @@ def _tell(
     db: Connection, event: StoredEvent, known: Known, letter: DeadLetter | None
 ) -> DestinationStory:
     there = cursors.load(db, known.name)
-    lane = next((at for at in there if _is_live_lane(at, known, event)), None)
+    live = cursors.live(there, known.lanes)
+    lane = next((at for at in live if at.lane.has(event.lane_key)), None)
     accepted = tuple(
         acceptance
         for entry in ledger.find(db, known.name, event.position, event.lane_key)
@@ -109,11 +110,6 @@ def _tell(
         acceptances=accepted,
         replays=tuple(_replays_to_come(db, known, event)),
     )
-
-
-def _is_live_lane(cursor: Cursor, known: Known, event: StoredEvent) -> bool:
-    lane = cursor.lane
-    return lane.lanes == known.lanes and event.lane_key % lane.lanes == lane.lane
 
 
 def _judge(

@@ -15,7 +15,7 @@ from quart import Blueprint, Response
 
 from streamer.clock import Clock
 from streamer.core.intervals import READY_PROBE_SECONDS, READY_PROBE_TIMEOUT_SECONDS
-from streamer.store.facts import INSTANCE_HEADER
+from streamer.ingest.answers import INSTANCE_HEADER
 
 
 class Health:

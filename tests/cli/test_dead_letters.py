@@ -8,8 +8,9 @@ import json
 import pytest
 
 from streamer.cli import dead_letters as dead_letters_command
+from streamer.cli.dead_letters import export_lines
 from streamer.core.times import rfc3339
-from streamer.store import dead_letters
+from streamer.store import dead_letters, sqlite
 from tests.cli.desk import CONFIG, Desk
 from tests.store.build import NOW, append, body, burial, event, read_all
 
@@ -168,6 +169,19 @@ def test_giving_up_wants_a_yes_and_is_written_down(letters: Desk) -> None:
     assert letters.acts() == [("dead-letters discard", "3 dead letters (3 of hook): 1 2 3")]
 
 
+def test_very_many_are_given_up_in_several_transactions_and_all_are_named_in_the_book(
+    letters: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters_command, "LETTERS_AT_ONCE", 2)
+    answer = letters.run("dead-letters", "discard", "--all", "--yes")
+    assert answer.out == "discarded 4 dead letters\n"
+    assert states(letters) == ["discarded"] * 4
+    assert letters.acts() == [
+        ("dead-letters discard", "2 dead letters (2 of hook): 1 2"),
+        ("dead-letters discard", "2 dead letters (1 of hook, 1 of archive): 3 4"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("typed", "code", "state"), [("y\n", 0, "discarded"), ("\n", 2, "open"), ("", 2, "open")]
 )
@@ -189,6 +203,22 @@ def test_an_export_is_one_line_for_each_letter_with_its_cloudevent(letters: Desk
     assert exported[2]["event"]["id"] == "event-5"
     assert exported[2]["event"]["type"] == "io.customer.email.sent"
     assert exported[2]["event"]["data"] == json.loads(event(5).body)
+
+
+def test_an_export_that_is_read_slowly_neither_keeps_the_log_nor_minds_what_goes_meanwhile(
+    letters: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters_command, "EXPORT_EVENTS", 2)
+    reader = sqlite.open_reader(letters.path)
+    lines = export_lines(reader, dead_letters.list_letters(reader), raw=False)
+    exported = [json.loads(next(lines))["id"]]
+    with letters.database() as db:
+        dead_letters.discard(db, [3], now=NOW)
+        db.execute("DELETE FROM outbox WHERE position = 5")
+        busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    exported += [json.loads(line)["id"] for line in lines]
+    reader.close()
+    assert (busy, exported) == (0, [1, 2, 4])
 
 
 def test_a_raw_export_has_the_body_and_stays_on_one_line(desk: Desk) -> None:

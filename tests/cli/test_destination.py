@@ -48,8 +48,8 @@ def test_pausing_and_resuming_are_written_where_the_service_looks(desk: Desk) ->
     [
         ("ready", True, True, f"{PAUSED}it is being drained"),
         ("ready", False, True, f"{RUNNING}it is being drained"),
-        ("held", False, True, f"{RUNNING}it is held, and probed now with one event"),
-        ("held", True, True, f"{PAUSED}it is held, and probed now with one event"),
+        ("held", False, True, f"{RUNNING}it is held, and probed now with a few events"),
+        ("held", True, True, f"{PAUSED}it is held, and probed now with a few events"),
         ("waiting", False, True, f"{RUNNING}the next attempt is made now"),
         ("held", False, False, f"{RUNNING}it is tried when the service starts"),
     ],

@@ -11,7 +11,7 @@ import pytest
 
 from streamer.config.model import Config
 from streamer.config.problems import ConfigurationErrors
-from streamer.config.secrets import resolve, resolve_all, secrets_in
+from streamer.config.secrets import exposures, resolve, resolve_all, secrets_in
 from streamer.core.errors import ConfigurationError
 from streamer.core.limits import SECRET_BYTES_MAX
 from streamer.destinations.options import HttpOptions, Secret
@@ -72,7 +72,7 @@ def test_each_secret_is_read_from_its_place(config: Config, environ: dict[str, s
     assert [secrets.of(key) for key in keys] == ["hunter2-new", "hunter2-old"]
     assert secrets.of(config.admin.token) == "hunter2-token"
     assert (secrets.of(hook.bearer_token), secrets.of(hook.signing_key)) == ("hunter2-hook", None)
-    assert secrets.warnings == []
+    assert not list(exposures(config, secrets))
 
 
 def test_the_values_are_never_shown_or_written(config: Config, environ: dict[str, str]) -> None:
@@ -144,7 +144,7 @@ def test_a_file_that_others_can_open_is_warned_of(
 ) -> None:
     file = tmp_path / "new-key"
     file.chmod(mode)
-    [warning] = resolve_all(config, environ).warnings
+    [warning] = exposures(config, resolve_all(config, environ))
     assert warning.path == "sources.customerio.signing_keys[0]"
     assert f"(mode {mode:04o})" in warning.message
     assert warning.hint == f"chmod 600 {file}"

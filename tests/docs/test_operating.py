@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from streamer.cli.looks import finding
-from streamer.store.facts import INSTANCE_HEADER
+from streamer.ingest.answers import INSTANCE_HEADER
 from tests.docs import pages
 from tests.docs.pages import ROOT
 

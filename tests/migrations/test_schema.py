@@ -16,8 +16,7 @@ def db() -> Iterator[Connection]:
     """An empty database at the present schema."""
     connection = sqlite.open_in_memory()
     connection.execute("PRAGMA foreign_keys = ON")
-    for migration in migrate.load_migrations():
-        migrate.apply(connection, migration)
+    migrate.apply_all(connection)
     yield connection
     connection.close()
 

@@ -77,7 +77,7 @@ def test_copies_expire_and_nothing_else_does(path: Path) -> None:
              "streamer-schema2-6.db.partial", "notes.txt"]  # fmt: skip
     for name in names:
         (directory / name).touch()
-    expired = migrate.expire_copies(path, older_than=9)
+    expired = copies.expire(path, older_than=9)
     assert [copy.name for copy in expired] == [names[0], names[3]]
     assert sorted(copy.name for copy in directory.iterdir()) == ["notes.txt", *names[1:3]]
 

@@ -17,11 +17,11 @@ import msgspec
 
 from streamer.cli.calls import Caller, CallFailed, Place, Reply, explain
 from streamer.cli.looks.finding import Finding, failed, ok, warning
+from streamer.cli.signing import signed_headers
 from streamer.cli.wording import count
 from streamer.core.limits import ANSWER_DEADLINE_SECONDS, DAY_SECONDS, SENDER_TIMEOUT_SECONDS
 from streamer.core.samples import test_event_body
-from streamer.core.signature import sign
-from streamer.store.facts import INSTANCE_HEADER
+from streamer.ingest.answers import BAD_SIGNATURE, INSTANCE_HEADER, SIGNATURE_MISSING
 
 CONNECT_SECONDS = 3.0
 TIMEOUT_SECONDS = 6.0
@@ -33,8 +33,6 @@ CERTIFICATE_WARNING_DAYS = 21
 """Whoever renews automatically does it thirty days before the end: by now that has failed."""
 HOUR_LIST = frozenset({400, 401, 402, 403, 404, 405, 410, 429, 500, 502, 521})
 """After one of these Customer.io waits an hour before it comes back."""
-
-_UNSIGNED_ANSWER = "signature missing or malformed"
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +143,7 @@ def _call(place: Place, known: Known) -> list[Finding]:
             findings = judge_health(caller.call("GET", "/livez"), known)
             unsigned = caller.call("POST", body=b"{}")
             findings += judge_unsigned(unsigned, known)
-            if unsigned.reason == _UNSIGNED_ANSWER:
+            if unsigned.reason == SIGNATURE_MISSING.reason:
                 findings.append(judge_time(unsigned.seconds))
                 findings.append(judge_large(caller.call("POST", body=b" " * LARGE_BODY_BYTES)))
         except CallFailed as error:
@@ -180,7 +178,7 @@ def judge_unsigned(reply: Reply, known: Known) -> list[Finding]:
     """Judge the answer to an unsigned call at the webhook's own path."""
     code, what = "url.webhook", "the webhook's path leads to the service"
     detail = f"a call without a signature is answered {reply.status}"
-    if reply.reason == _UNSIGNED_ANSWER:
+    if reply.reason == SIGNATURE_MISSING.reason:
         return [ok(code, what, f"{detail}, as it should be")]
     astray = "the webhook's path does not lead to the service"
     if reply.reason:
@@ -229,27 +227,21 @@ def judge_large(reply: Reply) -> Finding:
     """Judge whether the proxy lets a large body pass."""
     code, what = "url.large", "the proxy passes large bodies on"
     detail = f"{LARGE_BODY_BYTES // 2**20} MiB are answered {reply.status}"
-    if reply.reason == _UNSIGNED_ANSWER:
+    if reply.reason == SIGNATURE_MISSING.reason:
         return ok(code, what, detail)
     hint = "nginx: client_max_body_size 0; see systemd/nginx-streamer.conf."
     return failed(code, "the proxy does not pass large bodies on", detail, hint)
 
 
-def send_test(place: Place, key: str) -> list[Finding]:
+def send_test(place: Place, key: bytes) -> list[Finding]:
     """Send Customer.io's canned test event, signed: proves that the body arrives unaltered.
 
     It is stored and delivered the first time; later ones count as repeats.
     """
-    now_seconds = int(time.time())
-    body = test_event_body(now_seconds)
-    headers = {
-        "Content-Type": "application/json",
-        "X-CIO-Timestamp": str(now_seconds),
-        "X-CIO-Signature": sign(key.encode(), str(now_seconds), body),
-    }
+    body = test_event_body(int(time.time()))
     with Caller(place, timeout_seconds=TIMEOUT_SECONDS) as caller:
         try:
-            reply = caller.call("POST", body=body, headers=headers)
+            reply = caller.call("POST", body=body, headers=signed_headers(key, body))
         except CallFailed as error:
             return [failed("url.test", "the signed test event is not answered", str(error))]
     return [judge_test(reply)]
@@ -261,8 +253,8 @@ def judge_test(reply: Reply) -> Finding:
     refused = "the signed test event is not stored"
     if reply.status == 200:
         return ok(code, what, f"answered 200 in {reply.seconds * 1000:.0f} ms")
-    if reply.reason == "signature wrong":
+    if reply.reason == BAD_SIGNATURE.reason:
         hint = "The proxy alters bodies or headers, or the service has not been restarted since "
         hint += "the key was changed."
-        return failed(code, refused, f"answered {reply.status}: signature wrong", hint)
+        return failed(code, refused, f"answered {reply.status}: {reply.reason}", hint)
     return failed(code, refused, f"answered {reply.status} {reply.reason}".rstrip())

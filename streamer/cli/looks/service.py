@@ -8,8 +8,8 @@ from streamer.cli.calls import Caller, CallFailed, Place, Reply, place_of_bind
 from streamer.cli.common import service_runs
 from streamer.cli.looks.finding import Finding, failed, ok, warning
 from streamer.config.model import Config
+from streamer.ingest.answers import INSTANCE_HEADER
 from streamer.store import lockfile
-from streamer.store.facts import INSTANCE_HEADER
 
 TIMEOUT_SECONDS = 5.0
 SLOW_SECONDS = 1.0
