@@ -101,12 +101,14 @@ class Teller:
             self._held.discard(cursor_id)
             if not self._held:
                 self._board.clear(alarms.HELD, name)
-            self._board.clear(alarms.OUTAGE, name)
         if track.phase is Phase.WAITING:
             self._tell_deferral(cursor_id, conclusion, outcomes)
             return None
         self._deferring.discard(cursor_id)
-        return self._outage.end() if conclusion.accepted and not self._deferring else None
+        if not conclusion.accepted or self._deferring:
+            return None
+        self._board.clear(alarms.OUTAGE, name)
+        return self._outage.end()
 
     def _tell_deferral(
         self, cursor_id: int, conclusion: Conclusion, outcomes: Sequence[Outcome]
@@ -114,7 +116,8 @@ class Teller:
         track, now = conclusion.track, self._clock.now()
         self._deferring.add(cursor_id)
         first = track.first_deferred_at
-        if first is not None and now - first >= OUTAGE_ALARM_SECONDS * 1000:
+        lasts_long = first is not None and now - first >= OUTAGE_ALARM_SECONDS * 1000
+        if lasts_long and not conclusion.accepted:
             self._board.note(alarms.OUTAGE, self._name, track.last_error)
         word = self._outage.go_on()
         if word is None:
