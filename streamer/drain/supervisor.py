@@ -16,7 +16,6 @@ from contextlib import suppress
 import anyio
 import structlog
 
-from streamer.core import alarms
 from streamer.core.errors import StreamerError
 from streamer.core.intervals import (
     FLOOR_CHECK_SECONDS,
@@ -26,6 +25,7 @@ from streamer.core.intervals import (
     TRACK_TICK_SECONDS,
 )
 from streamer.drain.feed import LiveFeed, ReplayFeed
+from streamer.drain.remembering import restore
 from streamer.drain.shared import Shared, WriteRefused
 from streamer.drain.track import TrackLoop
 from streamer.store import cursors, destinations, replays
@@ -149,14 +149,25 @@ class DestinationDrain:
                 if self._poked is None:
                     self._poked = known.poked
                 await self._save_mark(known.mark, tick=self._stay_alive)
+                held = await self._load_held()
             except (StreamerError, OSError) as error:
-                self.shared.board.note(alarms.HELD, self.name, f"it cannot be opened: {error}")
+                self.shared.teller.tell_unopened(str(error))
             else:
+                self.shared.teller.tell_opened(held)
                 self._opened = True
                 return True
             self._stay_alive(OPEN_RETRY_SECONDS + TRACK_TICK_SECONDS)
             await self.shared.wait(self._waker, OPEN_RETRY_SECONDS)
         return False
+
+    async def _load_held(self) -> list[int]:
+        """Find the tracks to be begun that an earlier drain has left held."""
+        lanes = self.shared.policy.lanes
+        every = [cursor for cursor in await self._load_cursors() if cursor.lane.lanes == lanes]
+        replay = await self._running_replay()
+        if replay is not None:
+            every += await self._load_cursors(replay.id)
+        return [cursor.id for cursor in every if restore(cursor).holding]
 
     async def _save_mark(self, stored: str | None, tick: Callable[[float], None]) -> None:
         """Write down where the destination goes on, before its next batch is sent.
@@ -190,6 +201,7 @@ class DestinationDrain:
             track = TrackLoop(self.shared, mine, feed)
             track.poked = self._begins_at_once
             await self._run_track(track)
+            self._leave(track.cursor)
 
     async def _run_track(self, track: TrackLoop) -> bool:
         """Run one track to its end; True when it is through."""
@@ -201,6 +213,11 @@ class DestinationDrain:
         if not through and not self.shared.stopping:
             _log.info("drain.cursor_changed", destination=self.name, cursor=track.cursor.id)
         return through
+
+    def _leave(self, cursor: Cursor) -> None:
+        """End what is told of a track, except at a stop: it goes on where it stands, later."""
+        if not self.shared.stopping:
+            self.shared.teller.leave(cursor.id)
 
     async def _drain_replays(self) -> None:
         """Work on one replay after the other, beside the live order."""
@@ -216,6 +233,8 @@ class DestinationDrain:
             if await self._run_track(TrackLoop(self.shared, cursor, feed, bury_at_once=again)):
                 await self._finish(replay, cursor)
             self._replay = await self._running_replay()
+            if self._replay is None or self._replay.id != replay.id:
+                self._leave(cursor)
 
     async def _finish(self, replay: Replay, cursor: Cursor) -> None:
         now = self.shared.clock.now()

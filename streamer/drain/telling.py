@@ -12,7 +12,7 @@ intervals, so that it does not fill the log.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -81,9 +81,32 @@ class Teller:
         self._outage = Outage(clock)
 
     def leave(self, cursor_id: int) -> None:
-        """Forget a track that has ended."""
-        for some in (self._held, self._unsettled, self._deferring):
-            some.discard(cursor_id)
+        """Forget a track that there is no more, and end the alarms that only it kept up."""
+        for troubled, alarm in (
+            (self._held, alarms.HELD),
+            (self._unsettled, alarms.UNSETTLED),
+            (self._deferring, alarms.OUTAGE),
+        ):
+            if cursor_id not in troubled:
+                continue
+            troubled.remove(cursor_id)
+            if not troubled:
+                self._board.clear(alarm, self._name)
+        if not self._deferring:
+            self._outage.end()
+
+    def tell_unopened(self, message: str) -> None:
+        """Raise the alarm that nothing can be sent, because the destination cannot be opened."""
+        self._board.note(alarms.HELD, self._name, f"it cannot be opened: {message}")
+
+    def tell_opened(self, held: Iterable[int]) -> None:
+        """Note that it is open, and which tracks are held as the database has it.
+
+        Whatever an earlier drain said of opening it is over; what these are held for is not.
+        """
+        self._held.update(held)
+        if not self._held:
+            self._board.clear(alarms.HELD, self._name)
 
     def tell(
         self, cursor_id: int, conclusion: Conclusion, outcomes: Sequence[Outcome]

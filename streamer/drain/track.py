@@ -104,7 +104,6 @@ class TrackLoop:
             return False
         finally:
             self._shared.leave(self._waker)
-            self._shared.teller.leave(self.cursor.id)
 
     def _heed_operator(self) -> None:
         if self._shared.halted and self._track.phase is not Phase.PAUSED:
