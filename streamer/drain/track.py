@@ -189,6 +189,7 @@ class TrackLoop:
         async with shared.turn():
             self._tick(shared.send_seconds_max)
             if self._is_called_off:
+                shared.pace.give_back(len(batch))
                 return True
             shared.moment += 1
             moment = shared.moment
