@@ -273,12 +273,18 @@ class DestinationDrain:
 
     async def _tidy(self) -> None:
         """Let the destination rotate, and pack beside the sending, since that may take long."""
+        failures = 0
         while True:
             try:
                 await self._rotate()
                 await self.shared.destination.tidy()
             except (StreamerError, OSError) as error:
-                _log.warning("drain.tidy", destination=self.name, reason=type(error).__name__)
+                failures += 1
+                if failures & (failures - 1) == 0:  # 1, 2, 4, 8 …: it may go on for days
+                    reason = type(error).__name__
+                    _log.warning("drain.tidy", destination=self.name, reason=reason)
+            else:
+                failures = 0
             await self.shared.clock.sleep(TIDY_SECONDS)
 
     async def _rotate(self) -> None:
