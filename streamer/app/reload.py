@@ -97,7 +97,9 @@ class Reloader:
         try:
             loaded = load(self._file, environ=os.environ, working_directory=self._working_directory)
             config, secrets = loaded.config, resolve_all(loaded.config, os.environ)
-            sources = parts.make_sources(config, secrets)
+            sources = parts.make_sources(
+                config, secrets, body_bytes_max=service.started_with.outbox.body_max_bytes
+            )
             plan = service.fleet.plan(config.destinations, secrets)
             await self._write_down(service, config)
         except Exception as error:  # nothing has changed so far, so nothing need end

@@ -121,7 +121,9 @@ class Service:
         )
         self.front = Front(
             make_public(self.health),
-            sources=parts.make_sources(config, secrets),
+            sources=parts.make_sources(
+                config, secrets, body_bytes_max=config.outbox.body_max_bytes
+            ),
             writer=self.writer,
             clock=clock,
             board=self.board,
