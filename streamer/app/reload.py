@@ -29,7 +29,7 @@ from streamer.config.load import load
 from streamer.config.model import Config
 from streamer.config.problems import ConfigurationErrors
 from streamer.config.secrets import Secrets, resolve_all
-from streamer.core.errors import StoreBusy, StreamerError
+from streamer.core.errors import StreamerError
 from streamer.core.intervals import RELOAD_STOP_SECONDS, RELOAD_WRITE_SECONDS
 from streamer.ingest.source import Source
 from streamer.observe import log
@@ -118,14 +118,9 @@ class Reloader:
     async def _write_down(self, service: Reloadable, config: Config) -> None:
         """Declare what is configured; raises `StoreError` when the database cannot be written."""
         now = self._clock.now()
-        try:
-            with anyio.fail_after(RELOAD_WRITE_SECONDS):
-                await service.writer.do(lambda db: declare(db, config, now=now))
-        except TimeoutError as error:
-            raise StoreBusy(
-                "the database cannot be written at the moment",
-                hint="Reload again once `streamer doctor` is content.",
-            ) from error
+        await service.writer.do_within(
+            lambda db: declare(db, config, now=now), RELOAD_WRITE_SECONDS
+        )
 
 
 def _tell_refusal(error: Exception) -> None:
