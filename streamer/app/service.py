@@ -220,14 +220,13 @@ class Service:
     async def _serve(
         self, application: Application, listener: socket.socket, name: str, connections_max: int
     ) -> None:
-        message = f"{connections_max} connections are open"
         await run_server(
             application,
             listener,
             stop=self._stop_servers.wait,
             graceful_seconds=self.started_with.server.graceful_seconds,
             connections_max=connections_max,
-            on_full=lambda: self.board.note(alarms.CONNECTIONS_FULL, name, message),
+            on_full=partial(self.board.note, alarms.CONNECTIONS_FULL, name),
         )
 
     async def _leave(self) -> None:
