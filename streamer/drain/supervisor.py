@@ -45,8 +45,7 @@ class DestinationDrain:
         self.shared = shared
         self._tracks: set[TrackLoop] = set()
         self._poked: int | None = None
-        self._opened = False
-        self._begins_at_once = False
+        self._pokes = 0
         self._replay: Replay | None = None
         self._waker = shared.join()
         self._busy_until = float("inf")
@@ -134,7 +133,7 @@ class DestinationDrain:
 
     def poke(self) -> None:
         """Try again at once, whatever a track waits for, or will wait for once it has begun."""
-        self._begins_at_once = not self._opened
+        self._pokes += 1
         for track in self._tracks:
             track.poked = True
         self.wake()
@@ -154,7 +153,6 @@ class DestinationDrain:
                 self.shared.teller.tell_unopened(str(error))
             else:
                 self.shared.teller.tell_opened(held)
-                self._opened = True
                 return True
             self._stay_alive(OPEN_RETRY_SECONDS + TRACK_TICK_SECONDS)
             await self.shared.wait(self._waker, OPEN_RETRY_SECONDS)
@@ -189,6 +187,7 @@ class DestinationDrain:
 
     async def _drain_lane(self, lane: Lane) -> None:
         """Drain one lane, again from the beginning whenever an operator has moved its cursor."""
+        heeded = 0
         while not self.shared.stopping:
             every = await self._load_cursors()
             mine = next((cursor for cursor in every if cursor.lane == lane), None)
@@ -199,8 +198,9 @@ class DestinationDrain:
             floors = tuple(cursor for cursor in every if cursor.lane.lanes != lane.lanes)
             feed = LiveFeed(self.shared.policy.selection, lane, floors)
             track = TrackLoop(self.shared, mine, feed)
-            track.poked = self._begins_at_once
+            track.poked = self._pokes > heeded
             await self._run_track(track)
+            heeded = self._pokes
             self._leave(track.cursor)
 
     async def _run_track(self, track: TrackLoop) -> bool:
