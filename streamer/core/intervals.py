@@ -65,6 +65,9 @@ TIDY_SECONDS = 10.0
 STDOUT_LOOK_SECONDS = 0.1
 """How soon a write to a reader that stands still hears that it is given up."""
 
+STDOUT_STANDS_SECONDS = 60.0
+"""A reader that has taken nothing for this long makes its destination defer."""
+
 DATA_VERSION_POLL_SECONDS = 0.5
 """How soon an operator's command on the database is noticed. One look costs 3 microseconds."""
 
