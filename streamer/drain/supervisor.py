@@ -22,6 +22,7 @@ from streamer.core.intervals import (
     OPEN_RETRY_SECONDS,
     REFUSED_RETRY_SECONDS,
     TIDY_SECONDS,
+    TRACK_ROUND_SECONDS,
     TRACK_TICK_SECONDS,
 )
 from streamer.drain.feed import LiveFeed, ReplayFeed
@@ -257,7 +258,7 @@ class DestinationDrain:
         return found[0] if found else None
 
     async def _load_cursors(self, replay_id: int = 0) -> list[Cursor]:
-        self._stay_alive(TRACK_TICK_SECONDS * 4)
+        self._stay_alive(TRACK_ROUND_SECONDS)
         return await self.shared.read(lambda db: cursors.load(db, self.name, replay_id=replay_id))
 
     async def _drop_floors(self) -> None:
