@@ -21,5 +21,5 @@ Read in this order:
 
 The layers, each of which knows only those below it: ``cli``, ``app``,
 ``config``, ``web``, ``ingest`` beside ``drain``, ``store`` beside
-``destinations``, ``observe``, ``clock``, ``core``.
+``destinations``, ``observe``, ``clock`` and ``disk``, ``core``.
 """

@@ -14,7 +14,7 @@ import structlog
 
 from streamer.clock import Clock
 from streamer.core.errors import StoreError
-from streamer.core.intervals import DATA_VERSION_POLL_SECONDS
+from streamer.core.intervals import CONTROL_ROUND_SECONDS, DATA_VERSION_POLL_SECONDS
 from streamer.drain.supervisor import DestinationDrain
 from streamer.observe.log import where
 from streamer.store import cursors, destinations, replays, sqlite
@@ -71,7 +71,7 @@ class Control:
     async def run(self) -> None:
         """Look twice a second for as long as the service runs."""
         while True:
-            self.alive_until = self._clock.monotonic() + 30
+            self.alive_until = self._clock.monotonic() + CONTROL_ROUND_SECONDS
             try:
                 await self.look()
             except (StoreError, sqlite.Error) as error:

@@ -8,8 +8,8 @@ refuses a step, the rest is done as ever.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from streamer.app.room import Room, RoomWatch
 from streamer.app.upkeep import Upkeep
 from streamer.clock import Clock, boot_number
 from streamer.core import alarms
-from streamer.core.errors import StoreBusy, StoreError
+from streamer.core.errors import StoreError
 from streamer.core.intervals import (
     CHECKPOINT_IDLE_SECONDS,
     JANITOR_SECONDS,
@@ -33,7 +33,7 @@ from streamer.core.intervals import (
 )
 from streamer.core.limits import CLOSE_SECONDS_MIN, DAY_SECONDS, PRUNE_EVENTS_MAX, VACUUM_PAGES_MAX
 from streamer.ingest.front import Front
-from streamer.observe.board import Board
+from streamer.observe.board import Board, Change
 from streamer.store import alarms as stored_alarms
 from streamer.store import copies, prune, sources
 from streamer.store.sources import Tally
@@ -76,7 +76,8 @@ class Janitor:
         self.wal_alarm_bytes = wal_alarm_bytes
         self._on_room = on_room
         self._upkeep = Upkeep(clock, board)
-        self._writing_down: asyncio.Task[None] | None = None
+        self._writing_down = anyio.Lock()
+        """Whoever comes second finds what the first could not store put back."""
         self._wal_bytes = 0
         self._next_look = 0.0
         self._next_prune = 0.0
@@ -113,28 +114,15 @@ class Janitor:
     async def finish(self) -> None:
         """Write down what was counted since the last tick, unless that takes too long."""
         with anyio.move_on_after(CLOSE_SECONDS_MIN):
-            if self._writing_down is not None:
-                await self._write_down()
             await self._write_down()
 
     def _tick(self) -> None:
         self.alive_until = self._clock.monotonic() + JANITOR_TICK_SECONDS
 
     async def _do(self, work: Callable[[Connection], T]) -> T:
-        """Do ``work`` in a transaction; raises `StoreBusy` when none can be had for too long.
-
-        The work is dropped then, but may have been done after all: it must
-        not matter if it is done again.
-        """
+        """Do ``work`` in a transaction; raises `StoreBusy` when none can be had for too long."""
         self._tick()
-        doing = asyncio.ensure_future(self._writer.do(work))
-        try:
-            await asyncio.wait({doing}, timeout=JANITOR_WRITE_SECONDS)
-            if not doing.done():
-                raise StoreBusy("the database cannot be written at the moment")
-            return doing.result()
-        finally:
-            doing.cancel()
+        return await self._writer.do_within(work, JANITOR_WRITE_SECONDS)
 
     def _look_at_room(self) -> None:
         room = self.room.look()
@@ -178,47 +166,17 @@ class Janitor:
             self._board.clear(alarms.DATABASE_FAILING, "")
 
     async def _write_down(self) -> None:
-        """Store counters and alarms, if there are any, and wait for it a while.
-
-        One that takes longer is not given up, for nobody could tell whether it
-        is done after all, and counts would be added twice: it is waited for again.
-        """
-        if self._writing_down is None:
-            self._writing_down = asyncio.ensure_future(self._store_counts())
-        writing = self._writing_down
-        await asyncio.wait({writing}, timeout=JANITOR_WRITE_SECONDS)
-        if writing.done() and self._writing_down is writing:
-            self._writing_down = None
-            await writing
-
-    async def _store_counts(self) -> None:
-        """Store what there is to be stored; put it back when that fails."""
-        tally, self._front.tally = self._front.tally, Tally()
-        changes = self._board.take()
-        if not tally.by_source and not changes:
-            return
-        now = self._clock.now()
-
-        def write(db: Connection) -> None:
-            sources.add(db, tally)
-            for change in changes:
-                if change.times:
-                    stored_alarms.note(
-                        db,
-                        change.code,
-                        change.subject,
-                        change.message,
-                        times=change.times,
-                        now=now,
-                    )
-                else:
-                    stored_alarms.clear(db, change.code, change.subject, now=now)
-
-        try:
-            await self._writer.do(write)
-        except StoreError:
-            self._board.put_back(changes)
-            self._front.tally.merge(tally)
+        """Store counters and alarms, if there are any; put them back when that fails."""
+        async with self._writing_down:
+            tally, self._front.tally = self._front.tally, Tally()
+            changes = self._board.take()
+            if not tally.by_source and not changes:
+                return
+            try:
+                await self._do(partial(_store, tally, changes, self._clock.now()))
+            except StoreError:
+                self._board.put_back(changes)
+                self._front.tally.merge(tally)
 
     async def _look_ahead(self) -> None:
         pins = await self._writer.maintain(read_pins)
@@ -265,3 +223,13 @@ class Janitor:
                 alarms.CLOCK_JUMPED, "", "check the time, then run `streamer db confirm-clock`"
             )
         return believable
+
+
+def _store(tally: Tally, changes: Sequence[Change], now: int, db: Connection) -> None:
+    sources.add(db, tally)
+    for change in changes:
+        code, subject = change.code, change.subject
+        if change.times:
+            stored_alarms.note(db, code, subject, change.message, times=change.times, now=now)
+        else:
+            stored_alarms.clear(db, code, subject, now=now)

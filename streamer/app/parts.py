@@ -18,14 +18,14 @@ from streamer.observe.board import Board
 from streamer.store.writer import Writer
 
 
-def make_sources(config: Config, secrets: Secrets) -> dict[str, Source]:
+def make_sources(config: Config, secrets: Secrets, *, body_bytes_max: int) -> dict[str, Source]:
     """Prepare every configured source for verifying calls."""
     return {
         name: Source(
             name=name,
             verifier=Verifier([secrets.of(key).encode() for key in options.signing_keys]),
             refuse_bad_signature=options.on_bad_signature == "401",
-            body_bytes_max=config.outbox.body_max_bytes,
+            body_bytes_max=body_bytes_max,
             age_warn_seconds=options.age_warn_seconds,
             age_limit_seconds=options.age_limit_seconds,
         )

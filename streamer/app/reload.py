@@ -29,7 +29,7 @@ from streamer.config.load import load
 from streamer.config.model import Config
 from streamer.config.problems import ConfigurationErrors
 from streamer.config.secrets import Secrets, resolve_all
-from streamer.core.errors import StoreBusy, StreamerError
+from streamer.core.errors import StreamerError
 from streamer.core.intervals import RELOAD_STOP_SECONDS, RELOAD_WRITE_SECONDS
 from streamer.ingest.source import Source
 from streamer.observe import log
@@ -97,7 +97,9 @@ class Reloader:
         try:
             loaded = load(self._file, environ=os.environ, working_directory=self._working_directory)
             config, secrets = loaded.config, resolve_all(loaded.config, os.environ)
-            sources = parts.make_sources(config, secrets)
+            sources = parts.make_sources(
+                config, secrets, body_bytes_max=service.started_with.outbox.body_max_bytes
+            )
             plan = service.fleet.plan(config.destinations, secrets)
             await self._write_down(service, config)
         except Exception as error:  # nothing has changed so far, so nothing need end
@@ -116,14 +118,9 @@ class Reloader:
     async def _write_down(self, service: Reloadable, config: Config) -> None:
         """Declare what is configured; raises `StoreError` when the database cannot be written."""
         now = self._clock.now()
-        try:
-            with anyio.fail_after(RELOAD_WRITE_SECONDS):
-                await service.writer.do(lambda db: declare(db, config, now=now))
-        except TimeoutError as error:
-            raise StoreBusy(
-                "the database cannot be written at the moment",
-                hint="Reload again once `streamer doctor` is content.",
-            ) from error
+        await service.writer.do_within(
+            lambda db: declare(db, config, now=now), RELOAD_WRITE_SECONDS
+        )
 
 
 def _tell_refusal(error: Exception) -> None:

@@ -43,7 +43,7 @@ from streamer.ingest.front import Front
 from streamer.ingest.source import Source
 from streamer.observe.board import Board
 from streamer.store import facts, sqlite, status
-from streamer.store.connection import Database, connect_reader
+from streamer.store.connection import Database
 from streamer.store.status import Status
 from streamer.web.admin import make_admin
 from streamer.web.health import Health
@@ -121,7 +121,9 @@ class Service:
         )
         self.front = Front(
             make_public(self.health),
-            sources=parts.make_sources(config, secrets),
+            sources=parts.make_sources(
+                config, secrets, body_bytes_max=config.outbox.body_max_bytes
+            ),
             writer=self.writer,
             clock=clock,
             board=self.board,
@@ -218,14 +220,13 @@ class Service:
     async def _serve(
         self, application: Application, listener: socket.socket, name: str, connections_max: int
     ) -> None:
-        message = f"{connections_max} connections are open"
         await run_server(
             application,
             listener,
             stop=self._stop_servers.wait,
             graceful_seconds=self.started_with.server.graceful_seconds,
             connections_max=connections_max,
-            on_full=lambda: self.board.note(alarms.CONNECTIONS_FULL, name, message),
+            on_full=partial(self.board.note, alarms.CONNECTIONS_FULL, name),
         )
 
     async def _leave(self) -> None:
@@ -315,7 +316,7 @@ class Service:
 
     async def _write_probe(self) -> None:
         now = self._clock.now()
-        await self.writer.do(lambda db: facts.write(db, "probed_at", now))
+        await self.writer.do(lambda db: facts.write(db, facts.PROBED_AT, now))
 
     def _on_room(self, room: Room) -> None:
         self.fleet.block(room.drain_stops)
@@ -345,8 +346,3 @@ def _die_of(number: signal.Signals) -> None:
     _log.warning("service.cut_short")
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
-
-
-async def open_reader_for(config: Config) -> Database:
-    """Open the connection that all drains read with."""
-    return await connect_reader(config.database_path)

@@ -17,7 +17,7 @@ from streamer.app import systemd
 from streamer.app.ending import tell_failure
 from streamer.app.prepare import Prepared, make_data_directory, prepare_database
 from streamer.app.reload import Reloader
-from streamer.app.service import Listening, Service, open_reader_for
+from streamer.app.service import Listening, Service
 from streamer.app.signals import Signals
 from streamer.app.telling import say_started
 from streamer.cli.calling import called_as
@@ -30,6 +30,7 @@ from streamer.core.errors import StreamerError
 from streamer.core.intervals import START_SECONDS_MAX
 from streamer.observe import log
 from streamer.store import lockfile
+from streamer.store.connection import connect_reader
 
 _log = structlog.get_logger("streamer.service")
 
@@ -100,7 +101,7 @@ async def _run(
     new_key: str | None,
 ) -> bool:
     clock = SystemClock()
-    reader = await open_reader_for(loaded.config)
+    reader = await connect_reader(loaded.config.database_path)
     try:
         service = Service(
             loaded.config,

@@ -328,10 +328,9 @@ def _refuse(
 ) -> Track:
     """Everything in this attempt was refused, and nothing says whose fault it is."""
     said = track.suspects[-1].outcome
-    known = dict(track.refused)
-    new = any(event.position not in known for event, _ in answer.rejected)
-    refusals = track.refusals + new
     if track.holding:
+        known = dict(track.refused)
+        refusals = track.refusals + any(at.position not in known for at, _ in answer.rejected)
         probed_max = min(TRIED_EVENTS_MAX, PROBED_EVENTS_MIN * 2 ** max(0, track.probes - 1))
         patient = len(track.suspects) < probed_max
     else:

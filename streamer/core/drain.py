@@ -7,8 +7,9 @@ number.
 
 The rules, in the order in which they bite:
 
-1. A destination that refuses us altogether is *held*: probed with one event,
-   every 1 to 15 minutes, and nothing is buried.
+1. A destination that refuses us altogether is *held*: probed every 1 to 15
+   minutes, with one event after the other while each is rejected, of which each
+   probe in vain offers more; nothing is buried before one is accepted.
 2. An event that we cannot bring into form is buried when others of its batch
    could be, whatever became of those. If none could, it counts as rejected.
    What was refused as a whole is halved until the culprit stands alone.

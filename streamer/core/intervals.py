@@ -33,7 +33,10 @@ READY_PROBE_TIMEOUT_SECONDS = 2.0
 # Draining.
 
 TRACK_TICK_SECONDS = 5.0
-"""An idle drain looks up this often, to prove that it is alive and to tidy up."""
+"""An idle drain looks up this often, to prove that it is alive and to write down how far it is."""
+
+TRACK_ROUND_SECONDS = 20.0
+"""A drain that neither waits nor sends, but reads, and has not come round for this long, hangs."""
 
 SEND_MARGIN_SECONDS = 30.0
 """What a drain may take beyond the longest `send` that its destination states, to put a batch into
@@ -47,7 +50,8 @@ SETTLE_RETRY_SECONDS_MAX = 10.0
 """Longest such wait: a disk that has room again must not leave a destination idle for long."""
 
 SAVE_SKIPPED_SECONDS = 30.0
-"""How long it may, when there are fewer of them."""
+"""How long it may take until a cursor that passed events by its filter alone is written down, when
+they are fewer than ``SAVE_SKIPPED_POSITIONS``."""
 
 OPEN_RETRY_SECONDS = 30.0
 """A destination that cannot be opened, such as an unwritable directory, is tried again this
@@ -65,8 +69,14 @@ TIDY_SECONDS = 10.0
 STDOUT_LOOK_SECONDS = 0.1
 """How soon a write to a reader that stands still hears that it is given up."""
 
+STDOUT_STANDS_SECONDS = 60.0
+"""A reader that has taken nothing for this long makes its destination defer."""
+
 DATA_VERSION_POLL_SECONDS = 0.5
 """How soon an operator's command on the database is noticed. One look costs 3 microseconds."""
+
+CONTROL_ROUND_SECONDS = 30.0
+"""A look for such commands that has not come round for this long hangs."""
 
 # Looking after.
 

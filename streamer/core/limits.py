@@ -134,8 +134,8 @@ confirmed."""
 
 # Draining.
 
-WINDOW_EVENTS_MAX = 10_000
-"""Events read from the outbox for one batch at most; the largest ``batch_events_max``."""
+BATCH_EVENTS_MAX = 10_000
+"""The largest ``batch_events_max``."""
 
 WINDOW_BYTES_MAX = 64 * MIB
 """Bytes read for one batch at most; the largest ``batch_bytes_max``. One event larger than a
@@ -177,7 +177,7 @@ PROBED_EVENTS_MIN = 5
 vain doubles it, up to ``TRIED_EVENTS_MAX``, so that a run of bad events is got over."""
 
 HELD_PROBE_SECONDS_MIN = 60
-"""First wait before a held destination is tried again with one event."""
+"""First wait before a held destination is tried again."""
 
 HELD_PROBE_SECONDS_MAX = 900
 """Longest wait between such tries: what an operator mends is noticed within a quarter of an hour

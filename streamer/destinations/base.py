@@ -74,7 +74,11 @@ class Destination(Protocol):
         return
 
     async def tidy(self) -> None:
-        """Do what takes long and can wait (pack what is closed); runs beside `send`."""
+        """Do what takes long and can wait (pack what is closed); runs beside `send`.
+
+        Raises:
+            OSError: something is left to be done by the next call.
+        """
         return
 
     async def probe(self) -> list[Finding]:

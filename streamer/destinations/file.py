@@ -133,17 +133,24 @@ class FileDestination(Destination):
     async def tidy(self) -> None:
         """Pack the segments that are closed; may be cancelled, and may run beside `send`.
 
-        What the disk does not allow now is tried again at the next call.
+        A segment that the disk does not let be packed holds up no other. It is tried again at the
+        next call.
+
+        Raises:
+            OSError: the first of what the disk did not allow.
         """
         below = self._committed_sequence
         if self._packed_below == below:
             return
-        with contextlib.suppress(OSError):
-            for steps in await anyio.to_thread.run_sync(
-                self._packings, below, limiter=self._packing
-            ):
+        failures: list[OSError] = []
+        for steps in await anyio.to_thread.run_sync(self._packings, below, limiter=self._packing):
+            try:
                 await self._take(steps)
-            self._packed_below = below
+            except OSError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        self._packed_below = below
 
     async def probe(self) -> list[Finding]:
         """Look whether the directory can be written, and how much room there is."""

@@ -120,7 +120,7 @@ class CommonOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         START,
     ] = "earliest"
     batch_events_max: Annotated[
-        int, Meta(ge=1, le=limits.WINDOW_EVENTS_MAX, description="Events in one batch.")
+        int, Meta(ge=1, le=limits.BATCH_EVENTS_MAX, description="Events in one batch.")
     ] = 100
     batch_bytes_max: Annotated[
         int,
@@ -183,7 +183,7 @@ class FileOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", ta
         str, Meta(description="Where the segments are written; made if missing."), FILE_PATH
     ]
     batch_events_max: Annotated[
-        int, Meta(ge=1, le=limits.WINDOW_EVENTS_MAX, description="Lines per fsync.")
+        int, Meta(ge=1, le=limits.BATCH_EVENTS_MAX, description="Lines per fsync.")
     ] = 1_000
     segment_bytes_max: Annotated[
         int, Meta(ge=4096, le=2**40, description="A segment is closed when it reaches this size.")

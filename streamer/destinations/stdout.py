@@ -3,8 +3,8 @@
 A line that was handed to the operating system counts as accepted; nothing is
 promised of what is behind the pipe. A pipe without a reader never gets one
 again, so that is a hold and not a matter of waiting. A reader that stands
-still is waited for, but keeps nobody from stopping: no write blocks, and who
-gives up begins a new line the next time.
+still is waited for, and then deferred to, but keeps nobody from stopping: no
+write blocks, and who gives up begins a new line the next time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from streamer.clock import Clock
 from streamer.core.alarms import Alarm
 from streamer.core.cloudevents import encode_each
 from streamer.core.event import StoredEvent
-from streamer.core.intervals import STDOUT_LOOK_SECONDS
+from streamer.core.intervals import STDOUT_LOOK_SECONDS, STDOUT_STANDS_SECONDS
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.destinations.base import Destination, Finding
@@ -35,7 +35,7 @@ class StdoutDestination(Destination):
 
     kind = "stdout"
     send_seconds_max = 300.0
-    """A reader that stands still for longer is taken for one that will not go on."""
+    """A reader that takes a little now and then needs no more for a batch."""
 
     def __init__(
         self, name: str, options: StdoutOptions, *, stream: BinaryIO | None = None
@@ -50,6 +50,8 @@ class StdoutDestination(Destination):
         self._one_thread = threading.Lock()
         self._in_line = False
         """The last line was begun and not ended."""
+        self._looks_in_vain = 0
+        """Looks in a row that found no room; whoever comes after them waits for one more only."""
 
     async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         """Write the events' lines; all that can be written are, or none counts as written.
@@ -101,7 +103,7 @@ class StdoutDestination(Destination):
             descriptor = None
         rest = memoryview(b"\n" + lines if self._in_line else lines)
         while rest:
-            if descriptor is not None and not _has_room(descriptor, given_up):
+            if descriptor is not None and not self._has_room(descriptor, given_up):
                 return False
             piece, rest = rest[: select.PIPE_BUF], rest[select.PIPE_BUF :]
             self._in_line = bytes(piece[-1:]) != b"\n"
@@ -109,15 +111,17 @@ class StdoutDestination(Destination):
             self._stream.flush()
         return True
 
-
-def _has_room(descriptor: int, given_up: threading.Event) -> bool:
-    """Wait until a piece can be written; False when it was given up."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    while not poll.poll(STDOUT_LOOK_SECONDS * 1000):
-        if given_up.is_set():
-            return False
-    return True
+    def _has_room(self, descriptor: int, given_up: threading.Event) -> bool:
+        """Wait until a piece can be written; False when it was given up, or takes too long."""
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        while not poll.poll(STDOUT_LOOK_SECONDS * 1000):
+            self._looks_in_vain += 1
+            stood_seconds = self._looks_in_vain * STDOUT_LOOK_SECONDS
+            if given_up.is_set() or stood_seconds >= STDOUT_STANDS_SECONDS:
+                return False
+        self._looks_in_vain = 0
+        return True
 
 
 def build(

@@ -16,16 +16,17 @@ from contextlib import suppress
 import anyio
 import structlog
 
-from streamer.core import alarms
 from streamer.core.errors import StoreError, StreamerError
 from streamer.core.intervals import (
     FLOOR_CHECK_SECONDS,
     OPEN_RETRY_SECONDS,
     REFUSED_RETRY_SECONDS,
     TIDY_SECONDS,
+    TRACK_ROUND_SECONDS,
     TRACK_TICK_SECONDS,
 )
 from streamer.drain.feed import LiveFeed, ReplayFeed
+from streamer.drain.remembering import restore
 from streamer.drain.shared import Shared, WriteRefused
 from streamer.drain.track import TrackLoop
 from streamer.store import cursors, destinations, replays, settling
@@ -46,8 +47,7 @@ class DestinationDrain:
         self.shared = shared
         self._tracks: set[TrackLoop] = set()
         self._poked: int | None = None
-        self._opened = False
-        self._begins_at_once = False
+        self._pokes = 0
         self._replay: Replay | None = None
         self._waker = shared.join()
         self._busy_until = float("inf")
@@ -139,7 +139,7 @@ class DestinationDrain:
 
     def poke(self) -> None:
         """Try again at once, whatever a track waits for, or will wait for once it has begun."""
-        self._begins_at_once = not self._opened
+        self._pokes += 1
         for track in self._tracks:
             track.poked = True
         self.wake()
@@ -159,14 +159,23 @@ class DestinationDrain:
                 if self._poked is None:
                     self._poked = known.poked
                 await self._save_mark(known.mark, generations, tick=self._stay_alive)
+                held = await self._load_held()
             except (StreamerError, OSError) as error:
-                self.shared.board.note(alarms.HELD, self.name, f"it cannot be opened: {error}")
+                self.shared.teller.tell_unopened(str(error))
             else:
-                self._opened = True
+                self.shared.teller.tell_opened(held)
                 return True
             self._stay_alive(OPEN_RETRY_SECONDS + TRACK_TICK_SECONDS)
             await self.shared.wait(self._waker, OPEN_RETRY_SECONDS)
         return False
+
+    async def _load_held(self) -> list[int]:
+        """Find the tracks to be begun that an earlier drain has left held."""
+        every = cursors.live(await self._load_cursors(), self.shared.policy.lanes)
+        replay = await self._running_replay()
+        if replay is not None:
+            every += await self._load_cursors(replay.id)
+        return [cursor.id for cursor in every if restore(cursor).holding]
 
     async def _save_mark(
         self, stored: str | None, generations: Mapping[int, int], tick: Callable[[float], None]
@@ -192,17 +201,20 @@ class DestinationDrain:
 
     async def _drain_lane(self, lane: Lane) -> None:
         """Drain one lane, again from the beginning whenever an operator has moved its cursor."""
+        heeded = 0
         while not self.shared.stopping:
             every = await self._load_cursors()
             mine = next((cursor for cursor in every if cursor.lane == lane), None)
             if mine is None:
                 await self._end_without(lane)
                 return
-            floors = tuple(cursor for cursor in every if cursor.lane.lanes != lane.lanes)
+            floors = tuple(cursor for cursor in every if cursor.is_floor(lane.lanes))
             feed = LiveFeed(self.shared.policy.selection, lane, floors)
             track = TrackLoop(self.shared, mine, feed)
-            track.poked = self._begins_at_once
+            track.poked = self._pokes > heeded
             await self._run_track(track)
+            heeded = self._pokes
+            self._leave(track.cursor)
 
     async def _end_without(self, lane: Lane) -> None:
         """End, since an operator has forgotten the destination; nothing else may drop a cursor."""
@@ -224,6 +236,11 @@ class DestinationDrain:
             _log.info("drain.cursor_changed", destination=self.name, cursor=track.cursor.id)
         return through
 
+    def _leave(self, cursor: Cursor) -> None:
+        """End what is told of a track, except at a stop: it goes on where it stands, later."""
+        if not self.shared.stopping:
+            self.shared.teller.leave(cursor.id)
+
     async def _drain_replays(self) -> None:
         """Work on one replay after the other, beside the live order."""
         self._replay = await self._running_replay()
@@ -238,6 +255,8 @@ class DestinationDrain:
             if await self._run_track(TrackLoop(self.shared, cursor, feed, bury_at_once=again)):
                 await self._finish(replay, cursor)
             self._replay = await self._running_replay()
+            if self._replay is None or self._replay.id != replay.id:
+                self._leave(cursor)
 
     async def _finish(self, replay: Replay, cursor: Cursor) -> None:
         now = self.shared.clock.now()
@@ -260,13 +279,13 @@ class DestinationDrain:
         return found[0] if found else None
 
     async def _load_cursors(self, replay_id: int = 0) -> list[Cursor]:
-        self._stay_alive(TRACK_TICK_SECONDS * 4)
+        self._stay_alive(TRACK_ROUND_SECONDS)
         return await self.shared.read(lambda db: cursors.load(db, self.name, replay_id=replay_id))
 
     async def _drop_floors(self) -> None:
         """Forget the cursors of an earlier lane count once the present ones have passed them."""
         lanes = self.shared.policy.lanes
-        while any(cursor.lane.lanes != lanes for cursor in await self._load_cursors()):
+        while any(cursor.is_floor(lanes) for cursor in await self._load_cursors()):
             with suppress(WriteRefused):  # logged; floors that stay on cost some reading
                 await self.shared.write(
                     lambda db: cursors.drop_passed_floors(db, self.name, lanes),
@@ -276,12 +295,18 @@ class DestinationDrain:
 
     async def _tidy(self) -> None:
         """Let the destination rotate, and pack beside the sending, since that may take long."""
+        failures = 0
         while True:
             try:
                 if await self._rotate():
                     await self.shared.destination.tidy()
             except (StreamerError, OSError) as error:
-                _log.warning("drain.tidy", destination=self.name, reason=type(error).__name__)
+                failures += 1
+                if failures & (failures - 1) == 0:  # 1, 2, 4, 8 …: it may go on for days
+                    reason = type(error).__name__
+                    _log.warning("drain.tidy", destination=self.name, reason=reason)
+            else:
+                failures = 0
             await self.shared.clock.sleep(TIDY_SECONDS)
 
     async def _rotate(self) -> bool:

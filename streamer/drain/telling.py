@@ -12,7 +12,7 @@ intervals, so that it does not fill the log.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -81,9 +81,32 @@ class Teller:
         self._outage = Outage(clock)
 
     def leave(self, cursor_id: int) -> None:
-        """Forget a track that has ended."""
-        for some in (self._held, self._unsettled, self._deferring):
-            some.discard(cursor_id)
+        """Forget a track that there is no more, and end the alarms that only it kept up."""
+        for troubled, alarm in (
+            (self._held, alarms.HELD),
+            (self._unsettled, alarms.UNSETTLED),
+            (self._deferring, alarms.OUTAGE),
+        ):
+            if cursor_id not in troubled:
+                continue
+            troubled.remove(cursor_id)
+            if not troubled:
+                self._board.clear(alarm, self._name)
+        if not self._deferring:
+            self._outage.end()
+
+    def tell_unopened(self, message: str) -> None:
+        """Raise the alarm that nothing can be sent, because the destination cannot be opened."""
+        self._board.note(alarms.HELD, self._name, f"it cannot be opened: {message}")
+
+    def tell_opened(self, held: Iterable[int]) -> None:
+        """Note that it is open, and which tracks are held as the database has it.
+
+        Whatever an earlier drain said of opening it is over; what these are held for is not.
+        """
+        self._held.update(held)
+        if not self._held:
+            self._board.clear(alarms.HELD, self._name)
 
     def tell(
         self, cursor_id: int, conclusion: Conclusion, outcomes: Sequence[Outcome]
@@ -101,12 +124,14 @@ class Teller:
             self._held.discard(cursor_id)
             if not self._held:
                 self._board.clear(alarms.HELD, name)
-            self._board.clear(alarms.OUTAGE, name)
         if track.phase is Phase.WAITING:
             self._tell_deferral(cursor_id, conclusion, outcomes)
             return None
         self._deferring.discard(cursor_id)
-        return self._outage.end() if conclusion.accepted and not self._deferring else None
+        if not conclusion.accepted or self._deferring:
+            return None
+        self._board.clear(alarms.OUTAGE, name)
+        return self._outage.end()
 
     def _tell_deferral(
         self, cursor_id: int, conclusion: Conclusion, outcomes: Sequence[Outcome]
@@ -114,7 +139,8 @@ class Teller:
         track, now = conclusion.track, self._clock.now()
         self._deferring.add(cursor_id)
         first = track.first_deferred_at
-        if first is not None and now - first >= OUTAGE_ALARM_SECONDS * 1000:
+        lasts_long = first is not None and now - first >= OUTAGE_ALARM_SECONDS * 1000
+        if lasts_long and not conclusion.accepted:
             self._board.note(alarms.OUTAGE, self._name, track.last_error)
         word = self._outage.go_on()
         if word is None:

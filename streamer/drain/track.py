@@ -1,9 +1,10 @@
 """One track of a drain: read behind the cursor, send, settle, again.
 
 A track is a lane of the live order or a replay. What to send and what an
-answer means is decided by `streamer.core.drain`; this loop carries it out and
-waits. Progress is written only after the destination's answer is known, so a
-crash in between sends a batch again: at least once.
+answer means is decided by `streamer.core.drain` and `streamer.core.conclusion`;
+this loop carries it out and waits. Progress is written only after the
+destination's answer is known, so a crash in between sends a batch again: at
+least once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 
 import structlog
 from msgspec.structs import replace
@@ -19,19 +21,19 @@ from streamer.core import drain
 from streamer.core.conclusion import Conclusion, conclude
 from streamer.core.drain import Phase, Track
 from streamer.core.event import StoredEvent
-from streamer.core.intervals import SAVE_SKIPPED_SECONDS, TRACK_TICK_SECONDS
-from streamer.core.limits import (
-    SAVE_SKIPPED_POSITIONS,
-    TRIED_EVENTS_MAX,
-    WINDOW_BATCHES,
-    WINDOW_BYTES_MAX,
+from streamer.core.intervals import (
+    SAVE_SKIPPED_SECONDS,
+    TRACK_ROUND_SECONDS,
+    TRACK_TICK_SECONDS,
 )
+from streamer.core.limits import SAVE_SKIPPED_POSITIONS
 from streamer.core.outcome import Outcome, Scope, Verdict, deferred, held
 from streamer.core.retry import remaining_seconds
-from streamer.core.settlement import Progress, Window, runs, settle
+from streamer.core.settlement import Progress, runs
 from streamer.drain.feed import Feed
 from streamer.drain.remembering import restore, stored_state
 from streamer.drain.shared import Shared, WriteRefused
+from streamer.drain.window import Reading
 from streamer.store import cursors, settling
 from streamer.store.cursors import Cursor
 
@@ -51,19 +53,16 @@ class TrackLoop:
         self.stale = False
         """An operator has changed the cursor: end, and be begun again."""
         self._shared = shared
-        self._feed = feed
+        self._reading = Reading(shared, feed, cursor.progress)
         self._bury_at_once = bury_at_once
         self._waker = shared.join()
-        self._window = Window((), cursor.progress.position)
-        self._progress = cursor.progress
-        self._caught_up = False
         self._track = restore(cursor)
         self._due = shared.clock.monotonic() + remaining_seconds(
             shared.policy.retry, cursor.state.next_attempt_at, shared.clock.now()
         )
         self._saved_at = shared.clock.monotonic()
         self._ledger_id = 0
-        self._tick(TRACK_TICK_SECONDS * 4)
+        self._tick(TRACK_ROUND_SECONDS)
 
     @property
     def track(self) -> Track:
@@ -72,7 +71,7 @@ class TrackLoop:
 
     def hear_of(self, lane_keys: Collection[int]) -> None:
         """New events were stored: wake up if they may change what is to be done."""
-        if drain.wants_news(self._track) and self._feed.concerns(lane_keys):
+        if drain.wants_news(self._track) and self._reading.concerns(lane_keys):
             self._waker.set()
 
     @property
@@ -88,15 +87,16 @@ class TrackLoop:
         """
         try:
             while not (self.stale or self._shared.stopping):
-                self._tick(TRACK_TICK_SECONDS * 4)
+                self._tick(TRACK_ROUND_SECONDS)
                 self._heed_operator()
                 if self._track.phase is Phase.PAUSED or not self._is_due():
                     await self._rest()
                     continue
-                await self._fill()
-                batch = self._choose()
+                if not await self._reading.fill(self._track):
+                    self._waker.set()  # look on at once
+                batch = self._reading.choose(self._track)
                 if not batch:
-                    if self._is_through():
+                    if self._reading.is_through:
                         return True
                     await self._idle()
                 elif not await self._attempt(batch):
@@ -104,7 +104,6 @@ class TrackLoop:
             return False
         finally:
             self._shared.leave(self._waker)
-            self._shared.teller.leave(self.cursor.id)
 
     def _heed_operator(self) -> None:
         if self._shared.halted and self._track.phase is not Phase.PAUSED:
@@ -125,15 +124,12 @@ class TrackLoop:
             return True
         return self._shared.clock.monotonic() >= self._due
 
-    def _is_through(self) -> bool:
-        return self._feed.ends and self._caught_up and not self._window.events
-
     async def _rest(self) -> None:
         """Wait for the next attempt, an operator, or a new event that may prove something."""
         seconds = TRACK_TICK_SECONDS
         if self._track.phase is not Phase.PAUSED:
             seconds = min(seconds, max(0.0, self._due - self._shared.clock.monotonic()))
-        if await self._sleep(seconds) and self._track.lonely and await self._read_on():
+        if await self._sleep(seconds) and self._track.lonely and await self._reading.read_on():
             self._track = drain.wake(self._track)
 
     async def _idle(self) -> None:
@@ -145,42 +141,6 @@ class TrackLoop:
         """Wait; True when woken before the time was over."""
         return await self._shared.wait(self._waker, seconds)
 
-    async def _fill(self) -> None:
-        """Read on when the window has nothing to send."""
-        if drain.has_candidates(self._track, self._window):
-            return
-        if not await self._read_on() and not self._caught_up:
-            self._waker.set()  # a filter let nothing through so far: look on at once
-
-    async def _read_on(self) -> bool:
-        """Read a piece of the outbox; True when there was something for this track in it."""
-        policy, through = self._shared.policy, self._window.through
-        events_max = max(policy.batch_events_max * WINDOW_BATCHES, TRIED_EVENTS_MAX)
-        bytes_max = min(WINDOW_BYTES_MAX, policy.batch_bytes_max * WINDOW_BATCHES)
-        scan = await self._shared.read(
-            lambda db: self._feed.read(db, through, events_max, bytes_max)
-        )
-        fresh = tuple(at for at in scan.events if at.position not in self._progress.ahead)
-        self._window = Window(self._window.events + fresh, scan.through)
-        self._caught_up = scan.caught_up
-        return bool(fresh)
-
-    async def _read_beyond(self, batch: Sequence[StoredEvent]) -> None:
-        """Find an event behind a batch that met trouble: it may tell whose fault that is."""
-        if len(drain.candidates(self._track, self._window)) > len(batch):
-            return
-        while not await self._read_on() and not self._caught_up:
-            self._tick(TRACK_TICK_SECONDS * 4)
-
-    def _choose(self) -> tuple[StoredEvent, ...]:
-        policy = self._shared.policy
-        return drain.choose(
-            self._track,
-            self._window,
-            events_max=policy.batch_events_max,
-            bytes_max=policy.batch_bytes_max,
-        )
-
     async def _attempt(self, batch: tuple[StoredEvent, ...]) -> bool:
         """Send one batch and make its outcome final; False when the cursor is not ours any more."""
         shared = self._shared
@@ -190,6 +150,7 @@ class TrackLoop:
         async with shared.turn():
             self._tick(shared.send_seconds_max)
             if self._is_called_off:
+                shared.pace.give_back(len(batch))
                 return True
             shared.moment += 1
             moment = shared.moment
@@ -221,8 +182,8 @@ class TrackLoop:
         while self._is_short(batch) and (left := until - clock.monotonic()) > 0:
             self._tick(left + TRACK_TICK_SECONDS)
             if await self._sleep(left):
-                await self._read_on()
-                batch = self._choose()
+                await self._reading.read_on()
+                batch = self._reading.choose(self._track)
         return batch
 
     @property
@@ -235,7 +196,7 @@ class TrackLoop:
         return (
             not self._is_called_off
             and len(batch) < self._shared.policy.batch_events_max
-            and len(batch) == len(self._window.events)
+            and len(batch) == len(self._reading.window.events)
         )
 
     async def _send(self, batch: Sequence[StoredEvent]) -> list[Outcome]:
@@ -260,10 +221,12 @@ class TrackLoop:
     ) -> bool:
         shared = self._shared
         if any(said.verdict is not Verdict.ACCEPTED for said in outcomes):
-            await self._read_beyond(batch)
+            await self._reading.read_beyond(
+                self._track, batch, partial(self._tick, TRACK_ROUND_SECONDS)
+            )
         attempt = self._track.attempt + 1
         conclusion = self._judge(batch, outcomes, moment)
-        window, progress = settle(self._window, self._progress, conclusion.settled)
+        window, progress = self._reading.after(conclusion.settled)
         settlement = self._settlement(conclusion, progress, attempt, duration_ms)
         if settlement is not None:
             try:
@@ -274,8 +237,9 @@ class TrackLoop:
             if ledger_id is None:
                 return False
             # A row that fills a gap is not the last one: nothing may be folded into it.
-            self._ledger_id = 0 if self._progress.ahead else ledger_id
-        self._track, self._window, self._progress = conclusion.track, window, progress
+            self._ledger_id = 0 if self._reading.progress.ahead else ledger_id
+        self._track = conclusion.track
+        self._reading.move(window, progress)
         if conclusion.accepted:
             shared.proof = max(shared.proof, moment)
         if conclusion.settled:
@@ -292,7 +256,7 @@ class TrackLoop:
         shared = self._shared
         return conclude(
             self._track,
-            self._window,
+            self._reading.window,
             batch,
             outcomes,
             policy=shared.policy.retry,
@@ -332,12 +296,12 @@ class TrackLoop:
         state = stored_state(conclusion.track)
         if not conclusion.settled and state == self.cursor.state:
             return None
+        window, ahead = self._reading.window, self._reading.progress.ahead
         by_position = {event.position: event for event in conclusion.accepted}
         accepted_runs = tuple(
-            tuple(by_position[at] for at in run)
-            for run in runs(by_position, self._window, self._progress.ahead)
+            tuple(by_position[at] for at in run) for run in runs(by_position, window, ahead)
         )
-        starts_at_head = bool(accepted_runs) and accepted_runs[0][0] is self._window.events[0]
+        starts_at_head = bool(accepted_runs) and accepted_runs[0][0] is window.events[0]
         return settling.Settlement(
             cursor=self.cursor,
             progress=progress,
@@ -349,7 +313,7 @@ class TrackLoop:
             duration_ms=duration_ms,
             receipts=conclusion.receipts,
             mark=self._shared.destination.mark(),
-            fold_into=self._ledger_id if starts_at_head and not self._progress.ahead else 0,
+            fold_into=self._ledger_id if starts_at_head and not ahead else 0,
         )
 
     async def _write(self, settlement: settling.Settlement) -> int | None:
@@ -374,15 +338,15 @@ class TrackLoop:
 
     async def _save_skipped(self) -> None:
         """Write down that filtered events were passed, now and then: it lets them be pruned."""
-        if self._window.events:
+        if self._reading.window.events:
             return
-        self._progress = settle(self._window, self._progress, frozenset())[1]
-        skipped = self._progress.position - self.cursor.progress.position
+        progress = self._reading.pass_filtered()
+        skipped = progress.position - self.cursor.progress.position
         age = self._shared.clock.monotonic() - self._saved_at
         if skipped >= SAVE_SKIPPED_POSITIONS or (skipped and age >= SAVE_SKIPPED_SECONDS):
             settlement = settling.Settlement(
                 cursor=self.cursor,
-                progress=self._progress,
+                progress=progress,
                 state=stored_state(self._track),
                 now=self._shared.clock.now(),
             )

@@ -16,6 +16,9 @@ CLOCK_BOOTTIME = "wall_clock_seen_at_boottime"
 CLOCK_DOUBTED = "wall_clock_doubted_at"
 """The wall time that was not believed: pruning waits for an operator as long as it is here."""
 
+PROBED_AT = "probed_at"
+"""When a readiness probe was last stored, in ms since 1970: nothing reads it, the write counts."""
+
 INSTANCE = "instance"
 """A random number by which one database, and so one installation, is told from another."""
 

@@ -31,6 +31,8 @@ class WaitingLine(Generic[Job]):
         self.held_bytes = 0
         """Of those who wait and of those who were taken and are not released yet."""
         self._line: deque[Waiter[Job]] = deque()
+        self._late: dict[asyncio.Future[Any], Exception] = {}
+        """Whose time was over while their job was taken, and what they hear if it is put back."""
 
     def __len__(self) -> int:
         return len(self._line)
@@ -41,6 +43,18 @@ class WaitingLine(Generic[Job]):
         self._line.append(Waiter(job, future, held_bytes))
         self.held_bytes += held_bytes
         return future
+
+    def withdraw(self, future: asyncio.Future[Any], error: Exception) -> None:
+        """Send a waiter away with an error, unless its job has been taken and is done after all.
+
+        Who hears the error can be sure that the job was not done and will not be.
+        """
+        if future.done():
+            return
+        if any(waiter.future is future for waiter in self._line):
+            fail(future, error)
+        else:
+            self._late[future] = error
 
     def take(self, *, waiters_max: int, bytes_max: int) -> list[Waiter[Job]]:
         """Take from the front, at least one if there is any; those who gave up are dropped."""
@@ -61,6 +75,10 @@ class WaitingLine(Generic[Job]):
     def put_back(self, taken: Sequence[Waiter[Job]]) -> None:
         """Return those who were taken to the front, without any who have given up by now."""
         self._line.extendleft(reversed(taken))
+        for waiter in taken:
+            error = self._late.pop(waiter.future, None)
+            if error is not None and not waiter.future.done():
+                fail(waiter.future, error)
         gone = [waiter for waiter in self._line if waiter.future.done()]
         if gone:
             self.held_bytes -= sum(waiter.held_bytes for waiter in gone)
@@ -70,6 +88,7 @@ class WaitingLine(Generic[Job]):
         """Hand each who was taken its result; an exception is raised where it is awaited."""
         for waiter, result in zip(taken, results, strict=True):
             self.held_bytes -= waiter.held_bytes
+            self._late.pop(waiter.future, None)
             if waiter.future.done():
                 continue
             if isinstance(result, Exception):

@@ -134,6 +134,23 @@ class Writer:
         """
         return cast(T, await self._join(self._works, work, 0))
 
+    async def do_within(self, work: Callable[[Connection], T], seconds: float) -> T:
+        """Do as `do` does, but give up when no transaction can be had within some seconds.
+
+        Work that is in a transaction by then is waited for, which ends soon: SQLite waits
+        ``BUSY_TIMEOUT_MILLISECONDS`` for a lock, and no longer.
+
+        Raises:
+            StoreBusy: the time is over; the work was not done, and will not be.
+        """
+        future = self._join(self._works, work, 0)
+        try:
+            await asyncio.wait({future}, timeout=seconds)
+            self._works.withdraw(future, _cannot_write())
+            return cast(T, await future)
+        finally:
+            future.cancel()
+
     def _join(self, line: WaitingLine[Any], job: object, held_bytes: int) -> asyncio.Future[Any]:
         future = line.join(job, held_bytes=held_bytes)
         if self._ended:
@@ -288,6 +305,13 @@ class Writer:
 def _checkpoint(db: Connection) -> tuple[int, int, int]:
     """Copy what readers allow; never wait for them, never block them."""
     return cast(tuple[int, int, int], db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
+
+
+def _cannot_write() -> StoreBusy:
+    return StoreBusy(
+        "the database cannot be written at the moment",
+        hint="Try again once `streamer doctor` is content.",
+    )
 
 
 def _stopping() -> StoreError:

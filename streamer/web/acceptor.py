@@ -37,11 +37,12 @@ class Acceptor:
         *,
         connections_max: int,
         make_room: Callable[[], None],
-        on_full: Callable[[], None],
+        on_full: Callable[[str], None],
     ) -> None:
         """Begin to accept from a listening socket that blocks nobody.
 
-        ``make_room`` is called while all places are taken, ``on_full`` when that begins.
+        ``make_room`` is called while newcomers have to wait; ``on_full`` is told why they do,
+        again and again while the system refuses another descriptor.
         """
         self.tasks: set[asyncio.Task[None]] = set()
         self._listener = listener
@@ -66,7 +67,7 @@ class Acceptor:
         """Accept those who wait; somebody does, or this would not be called."""
         places = self._connections_max - len(self.tasks)
         if places <= 0:
-            self._on_full()
+            self._on_full(f"{self._connections_max} connections are open")
             self._wait_for_room()
         for _ in range(min(places, ACCEPT_AT_ONCE_MAX)):
             try:
@@ -74,8 +75,7 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:  # no descriptors, or no memory for another
-                _log.warning("server.cannot_accept", error=error.strerror)
-                self._on_full()
+                self._on_full(f"no connection can be accepted: {error.strerror}")
                 self._wait_for_room()
                 return
             accepted.setblocking(False)

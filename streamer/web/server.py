@@ -121,7 +121,7 @@ class Connections:
         listener: socket.socket,
         *,
         connections_max: int,
-        on_full: Callable[[], None],
+        on_full: Callable[[str], None],
     ) -> None:
         self._application = ASGIWrapper(application)
         self._config = _make_config()
@@ -194,14 +194,14 @@ async def run_server(
     stop: Callable[[], Awaitable[object]],
     graceful_seconds: float,
     connections_max: int = CONNECTIONS_MAX,
-    on_full: Callable[[], None] = lambda: None,
+    on_full: Callable[[str], None] = lambda reason: None,
 ) -> None:
     """Serve ``application`` on a bound socket until ``stop`` returns.
 
     Requests under way then have ``graceful_seconds`` to end. The listener
     itself stays open: its owner closes it, or its service manager keeps it,
     with those who wait there to be accepted; so do those for whom there is no
-    place among ``connections_max``, which ``on_full`` is told of.
+    place among ``connections_max``, or no descriptor: ``on_full`` is told which.
     """
     listener.setblocking(False)
     listener.listen(LISTEN_BACKLOG)

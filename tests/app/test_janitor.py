@@ -37,6 +37,7 @@ class Household:
 
     def __init__(self, path: Path, writer: Writer) -> None:
         self.path = path
+        self.writer = writer
         self.clock = ManualClock(NOW)
         self.board = Board(self.clock)
         self.rooms: list[Room] = []

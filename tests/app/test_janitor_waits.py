@@ -46,6 +46,7 @@ async def test_a_lock_of_another_program_stops_no_round_and_counts_nothing_twice
     household: Household, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "JANITOR_WRITE_SECONDS", 0.01)
+    await household.writer.maintain(lambda db: db.execute("PRAGMA busy_timeout = 10"))
     household.front.tally.of("customerio").bad_signatures += 3
     household.board.note(alarms.BAD_SIGNATURE, "customerio", "was a key changed?")
     async with at_work(household) as works:

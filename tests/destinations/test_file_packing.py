@@ -88,6 +88,27 @@ async def test_the_open_segment_is_not_taken_for_one_that_is_packed(tmp_path: Pa
     assert segment.exists()
 
 
+async def test_a_segment_that_cannot_be_packed_keeps_no_other_from_it_and_is_told_of(
+    tmp_path: Path,
+) -> None:
+    destination = make(tmp_path, segment_bytes_max=1, compress="gzip")
+    await destination.open(None)
+    for position in (1, 2, 3, 4):
+        await destination.send(stored_events(position))
+    first, second, third, _ = files(tmp_path)
+    aside = first.with_name("aside")
+    first.rename(aside)
+    first.mkdir()
+    with pytest.raises(IsADirectoryError):
+        await destination.tidy()
+    assert not second.exists()
+    assert third.exists(), "not committed yet"
+    first.rmdir()
+    aside.rename(first)
+    await destination.tidy()
+    assert not first.exists(), "it is tried again"
+
+
 async def test_packing_can_be_cancelled_and_is_done_at_the_next_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +139,7 @@ async def test_a_disk_that_fails_while_packing_costs_nothing_and_packing_is_trie
     await destination.open(None)
     for position in (1, 2, 3):
         await destination.send(stored_events(position))
-    with failing_os(1, "error"):
+    with failing_os(1, "error"), pytest.raises(OSError, match="No space left"):
         await destination.tidy()
     assert ids(tmp_path) == ids_of(1, 2, 3)
     await destination.tidy()

@@ -13,7 +13,8 @@ import anyio
 import anyio.from_thread
 import pytest
 
-from streamer.core.outcome import Verdict
+from streamer.core.outcome import ACCEPTED, Verdict
+from streamer.destinations import stdout
 from streamer.destinations.options import Privacy, StdoutOptions
 from streamer.destinations.stdout import StdoutDestination
 from tests.destinations.examples import stored_event, stored_events
@@ -149,3 +150,22 @@ async def test_a_reader_that_stands_still_keeps_nobody_from_stopping() -> None:
             lines.append(await anyio.to_thread.run_sync(reader.readline))
         assert json.loads(lines[-1])["id"] == "01E00002"
         await sending
+
+
+async def test_a_reader_that_stands_still_for_long_is_deferred_to_until_it_reads_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stdout, "STDOUT_STANDS_SECONDS", 0.3)
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "wb") as writer:
+        destination = StdoutDestination("out", StdoutOptions(), stream=writer)
+        large = stored_event(1, body=b'{"data":"%s"}' % (b"x" * 2**20))
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                (outcome,) = await destination.send([large])
+                assert (outcome.verdict, outcome.reason) == (Verdict.DEFERRED, "stdout_stands")
+        assert b"\n" not in os.read(reading, 2**20), "torn"
+        assert await destination.send([stored_event(2)]) == [ACCEPTED]
+        end_of_torn, last = os.read(reading, 2**20).splitlines()
+        assert not end_of_torn
+        assert json.loads(last)["id"] == "01E00002"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from streamer.core.alarms import HELD
 from streamer.core.outcome import ACCEPTED, deferred, held
 from streamer.store import destinations
 from tests.drain.bench import NAME, Bench
@@ -63,3 +64,40 @@ async def test_a_wait_that_was_stored_ends_at_once_for_a_drain_that_a_reload_beg
     on_bench.start(reloaded.run())
     await on_bench.settle_down()
     assert on_bench.destination.sent == [(1, 2)]
+
+
+async def test_the_alarm_of_an_unopened_destination_ends_when_a_later_drain_opens_it(
+    on_bench: Bench,
+) -> None:
+    """A reload has mended it; no event need come for the alarm to end."""
+
+    def fail() -> None:
+        raise PermissionError(13, "Permission denied")
+
+    on_bench.destination.before_open = fail
+    first = new_drain(on_bench)
+    on_bench.start(first.run())
+    await on_bench.settle_down()
+    await first.stop(1)
+    assert on_bench.board.codes == {HELD.code}
+    on_bench.destination.before_open = lambda: None
+    on_bench.start(new_drain(on_bench).run())
+    await on_bench.settle_down()
+    assert not on_bench.board.standing
+
+
+async def test_opening_does_not_end_the_alarm_of_a_hold_that_nothing_has_probed_since(
+    on_bench: Bench,
+) -> None:
+    on_bench.append(1)
+    on_bench.destination.answer = lambda batch: [held("http_401") for _ in batch]
+    first = new_drain(on_bench)
+    on_bench.start(first.run())
+    await on_bench.settle_down()
+    await first.stop(1)
+    on_bench.transact(lambda db: destinations.pause(db, NAME, now=1))
+    on_bench.destination.sent.clear()
+    on_bench.start(new_drain(on_bench).run())
+    await on_bench.advance(60)
+    assert not on_bench.destination.sent
+    assert on_bench.board.codes == {HELD.code}

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from streamer.core.alarms import HELD
+from streamer.core.alarms import HELD, OUTAGE, Alarm
 from streamer.core.event import StoredEvent
 from streamer.core.intervals import FLOOR_CHECK_SECONDS
-from streamer.core.outcome import ACCEPTED, deferred, held, rejected
+from streamer.core.limits import OUTAGE_ALARM_SECONDS
+from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
 from streamer.core.selection import Selection
 from streamer.store import cursors, dead_letters, replays
 from streamer.store.replays import Request
 from tests.drain.bench import NAME, POLICY, Bench
-from tests.drain.whole import look, new_drain, replay_of, replay_state
+from tests.drain.whole import cancel, look, new_drain, replay_of, replay_state
 
 pytestmark = pytest.mark.anyio
 
@@ -53,9 +54,7 @@ async def test_a_cancelled_replay_stops_even_while_it_waits(on_bench: Bench) -> 
     replay_id = replay_of(on_bench, 1, 2)
     on_bench.start(drain.run())
     await on_bench.advance(10)
-    replay = replays.load(on_bench.db, replay_id)
-    assert replay is not None
-    on_bench.transact(lambda db: replays.cancel(db, replay, now=9))
+    cancel(on_bench, replay_id)
     look(on_bench, drain)
     await on_bench.settle_down()
     on_bench.destination.sent.clear()
@@ -150,6 +149,46 @@ async def test_a_success_on_one_lane_does_not_clear_the_alarm_of_another(on_benc
     await on_bench.advance(1)
     assert (2,) in on_bench.destination.sent
     assert HELD.code in on_bench.board.codes
+
+
+@pytest.mark.parametrize(
+    ("outcome", "alarm"), [(held("http_403"), HELD), (deferred("http_503"), OUTAGE)]
+)
+async def test_the_alarm_of_a_replay_ends_when_it_is_cancelled(
+    on_bench: Bench, outcome: Outcome, alarm: Alarm
+) -> None:
+    on_bench.append(1)
+    on_bench.transact(lambda db: cursors.move(db, NAME, 1, now=1))
+    on_bench.destination.answer = lambda batch: [outcome for _ in batch]
+    drain = new_drain(on_bench)
+    replay_id = replay_of(on_bench, 1)
+    on_bench.start(drain.run())
+    await on_bench.advance(OUTAGE_ALARM_SECONDS + 300)
+    assert on_bench.board.codes == {alarm.code}
+    cancel(on_bench, replay_id)
+    look(on_bench, drain)
+    await on_bench.settle_down()
+    assert not on_bench.board.standing
+
+
+async def test_the_alarm_of_a_lane_ends_when_an_operator_moves_it_away_and_not_at_a_stop(
+    on_bench: Bench,
+) -> None:
+    on_bench.append(1)
+    on_bench.destination.answer = lambda batch: [held("http_403") for _ in batch]
+    first = new_drain(on_bench)
+    on_bench.start(first.run())
+    await on_bench.settle_down()
+    await first.stop(5)
+    assert on_bench.board.codes == {HELD.code}
+    second = new_drain(on_bench)
+    on_bench.start(second.run())
+    await on_bench.settle_down()
+    assert on_bench.board.codes == {HELD.code}
+    on_bench.transact(lambda db: cursors.move(db, NAME, 1, now=1))
+    look(on_bench, second)
+    await on_bench.settle_down()
+    assert not on_bench.board.standing
 
 
 async def test_a_lane_of_bad_events_is_judged_by_what_the_other_lane_is_taken(

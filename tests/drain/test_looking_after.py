@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+import structlog
 
 from streamer.core.event import StoredEvent
 from streamer.core.intervals import SEND_MARGIN_SECONDS, TIDY_SECONDS
 from streamer.core.outcome import ACCEPTED, NOT_ATTEMPTED
+from streamer.drain import supervisor
 from streamer.drain.supervisor import DestinationDrain
 from streamer.store import destinations
 from tests.drain.bench import NAME, Bench
@@ -146,3 +148,19 @@ async def test_only_what_has_a_turn_and_room_for_its_mark_is_rotated(
     await on_bench.advance(TIDY_SECONDS + 1)
     assert on_bench.destination.rotated == 0
     assert on_bench.destination.tidied == 2
+
+
+async def test_tidying_that_fails_for_long_is_told_ever_more_rarely(
+    on_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise PermissionError(13, "Permission denied")
+
+    on_bench.destination.before_tidy = fail
+    with structlog.testing.capture_logs() as lines:
+        monkeypatch.setattr(supervisor, "_log", structlog.get_logger())
+        on_bench.start(DestinationDrain(NAME, on_bench.shared()).run())
+        await on_bench.advance(TIDY_SECONDS * 99)
+    told = [line["reason"] for line in lines if line["event"] == "drain.tidy"]
+    assert on_bench.destination.tidied == 100
+    assert told == ["PermissionError"] * 7, "1, 2, 4 … 64"

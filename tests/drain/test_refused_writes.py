@@ -22,6 +22,7 @@ from streamer.drain.supervisor import DestinationDrain
 from streamer.store import destinations, replays, sqlite, status
 from streamer.store.replays import Request
 from tests.drain.bench import EVERYTHING, NAME, Bench
+from tests.drain.whole import cancel, look, new_drain, replay_of
 
 pytestmark = pytest.mark.anyio
 
@@ -250,6 +251,29 @@ async def test_a_replay_whose_end_cannot_be_noted_neither_spins_nor_ends_the_dra
     assert found.state == "done"
     assert not on_bench.board.codes
     assert drain.alive_until > on_bench.clock.monotonic()
+
+
+async def test_a_replay_whose_end_cannot_be_noted_can_be_cancelled_and_its_alarm_ends(
+    on_bench: Bench,
+) -> None:
+    on_bench.append(1)
+    drain = new_drain(on_bench)
+    replay_id = replay_of(on_bench, 1)
+    do(
+        on_bench,
+        "CREATE TRIGGER refuse BEFORE UPDATE OF state ON replays"
+        " BEGIN SELECT raise(ABORT, 'it does not fit'); END",
+    )
+    on_bench.start(drain.run())
+    await on_bench.advance(REFUSED_RETRY_SECONDS * 3 + 1)
+    cleared = [change for change in on_bench.board.take() if not change.times]
+    assert UNSETTLED.code in on_bench.board.codes
+    assert not cleared, "it stands from one try to the next"
+    do(on_bench, ALLOW)
+    cancel(on_bench, replay_id)
+    look(on_bench, drain)
+    await on_bench.settle_down()
+    assert not on_bench.board.standing
 
 
 async def test_a_mark_that_cannot_be_stored_keeps_the_destination_closed(on_bench: Bench) -> None:

@@ -9,15 +9,21 @@ from typing import Any
 import pytest
 import structlog
 
+from streamer.core.alarms import OUTAGE
+from streamer.core.conclusion import Conclusion
+from streamer.core.drain import Phase, Track
 from streamer.core.event import StoredEvent
 from streamer.core.intervals import DEFERRAL_LOG_SECONDS_MAX, DEFERRAL_LOG_SECONDS_MIN
+from streamer.core.limits import OUTAGE_ALARM_SECONDS
 from streamer.core.outcome import ACCEPTED, NOT_ATTEMPTED, Outcome, deferred, held
 from streamer.drain import telling
 from streamer.drain.shared import DrainPolicy
-from streamer.drain.telling import Outage
-from tests.drain.bench import EVERYTHING, NAME, Bench, VirtualClock
+from streamer.drain.telling import Outage, Teller
+from tests.drain.bench import EVERYTHING, NAME, Bench, VirtualClock, WatchedBoard
 
 pytestmark = pytest.mark.anyio
+
+EVENT = StoredEvent(2, "customerio", "event-2", "email", "sent", None, 0, 0, b"{}")
 
 Lines = list[MutableMapping[str, Any]]
 
@@ -163,3 +169,38 @@ def test_an_outage_that_was_not_told_has_no_end_to_tell() -> None:
     assert outage.end() == 0.0
     assert outage.go_on() is None
     assert outage.end() is None
+
+
+async def test_an_outage_alarm_stands_while_another_lane_accepts(on_bench: Bench) -> None:
+    on_bench.declare(lanes=2)
+    shared = on_bench.shared(DrainPolicy(selection=EVERYTHING, lanes=2))
+    on_bench.destination.answer = lambda batch: [
+        deferred("http_503") if at.position == 1 else ACCEPTED for at in batch
+    ]
+    on_bench.append(1)
+    for cursor in on_bench.cursors()[-2:]:
+        on_bench.start(on_bench.track(shared, cursor).run())
+    await on_bench.advance(OUTAGE_ALARM_SECONDS + 300)
+    assert OUTAGE.code in on_bench.board.codes
+    on_bench.append(1)
+    shared.wake()
+    await on_bench.settle_down()
+    assert on_bench.destination.sent[-1] == (2,)
+    assert OUTAGE.code in on_bench.board.codes, "the lane of the first event defers as before"
+
+
+def test_a_batch_accepted_in_part_neither_raises_nor_clears_the_outage_alarm() -> None:
+    clock = VirtualClock()
+    board = WatchedBoard(clock)
+    teller = Teller(NAME, "http", clock=clock, board=board)
+    long_ago = clock.now() - (OUTAGE_ALARM_SECONDS + 1) * 1000
+    waiting = Track(phase=Phase.WAITING, attempt=9, first_deferred_at=long_ago)
+    part = Conclusion(track=waiting, accepted=(EVENT,))
+    teller.tell(1, part, [deferred("http_503"), ACCEPTED])
+    assert not board.standing
+    teller.tell(1, Conclusion(track=waiting), [deferred("http_503")])
+    assert board.codes == {OUTAGE.code}
+    teller.tell(1, part, [deferred("http_503"), ACCEPTED])
+    assert board.codes == {OUTAGE.code}
+    teller.tell(1, Conclusion(track=Track(), accepted=part.accepted), [ACCEPTED])
+    assert not board.standing

@@ -218,6 +218,21 @@ async def test_what_a_send_did_not_get_to_costs_nothing_of_the_rate(on_bench: Be
     assert len(on_bench.destination.sent) == 4
 
 
+async def test_a_batch_that_was_called_off_costs_nothing_of_the_rate(on_bench: Bench) -> None:
+    on_bench.append(8)
+    shared = on_bench.shared(replace(POLICY, rate_per_second=2))
+    on_bench.start(on_bench.track(shared).run())
+    await on_bench.advance(1)
+    for paused in (True, False) * 3:
+        shared.paused = paused
+        shared.wake()
+        await on_bench.settle_down()
+    await on_bench.advance(0.9)
+    assert len(on_bench.destination.sent) == 1
+    await on_bench.advance(0.2)
+    assert len(on_bench.destination.sent) == 2, "after two seconds, as if nobody had paused"
+
+
 async def test_a_settlement_is_written_however_long_the_database_refuses(on_bench: Bench) -> None:
     """The disk is full: nothing more is sent, and nothing is forgotten or sent again."""
     on_bench.append(8)

@@ -32,6 +32,13 @@ def replay_of(bench: Bench, *positions: int, letters: Sequence[int] = ()) -> int
     )
 
 
+def cancel(bench: Bench, replay_id: int) -> None:
+    """Cancel a replay that there is."""
+    found = replays.load(bench.db, replay_id)
+    assert found is not None
+    bench.transact(lambda db: replays.cancel(db, found, now=bench.clock.now()))
+
+
 def replay_state(bench: Bench, replay_id: int) -> str:
     """Return the state of a replay that there is."""
     found = replays.load(bench.db, replay_id)

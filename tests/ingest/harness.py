@@ -177,7 +177,7 @@ def make_front(writer: Writer, board: Board, settings: Settings) -> Front:
     clock = SystemClock()
 
     async def write_probe() -> None:
-        await writer.do(lambda db: facts.write(db, "probed_at", clock.now()))
+        await writer.do(lambda db: facts.write(db, facts.PROBED_AT, clock.now()))
 
     def refuses() -> str | None:
         if front.gate.leaving:

@@ -224,7 +224,7 @@ def test_a_filter_that_matches_nothing_looks_at_a_bounded_number_of_events(
     assert (first.events, first.through, first.caught_up) == ((), 3, False)
     second = outbox.read_after(db, 3, selection=none, events_max=9, bytes_max=2**20)
     assert (second.events, second.through, second.caught_up) == ((), 5, True)
-    assert limits.SCAN_EVENTS_MAX >= limits.WINDOW_EVENTS_MAX
+    assert limits.SCAN_EVENTS_MAX >= limits.BATCH_EVENTS_MAX
 
 
 ROWS = st.lists(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from streamer.core import limits
-from streamer.core.errors import StoreError, UsageError
+from streamer.core.errors import StoreBusy, StoreError, UsageError
 from streamer.store import facts
 from streamer.store import writer as writers
 from streamer.store.arrival import Kept
@@ -144,6 +145,52 @@ async def test_a_cancelled_waiter_of_a_work_does_not_stop_the_writer(writer: Wri
     with suppress(asyncio.CancelledError):
         await task
     assert await writer.append(event(1)) is Kept.STORED
+
+
+async def test_work_that_gets_no_transaction_in_time_is_withdrawn_and_never_done(
+    writer: Writer, path: Path, reader: Connection
+) -> None:
+    with locked(path):
+        with pytest.raises(StoreBusy):
+            await writer.do_within(lambda db: facts.write(db, "late", 1), 0.01)
+        assert writer.is_idle, "it was not left to be done when the lock is gone"
+    await writer.do(lambda db: facts.write(db, "later", 1))
+    assert [facts.read(reader, name) for name in ("late", "later")] == [None, 1]
+
+
+async def test_work_that_is_being_done_when_its_time_is_over_is_not_called_undone(
+    writer: Writer, reader: Connection
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(db: Connection) -> str:
+        begun.set()
+        go_on.wait(10)
+        facts.write(db, "slow", 1)
+        return "done"
+
+    doing = asyncio.create_task(writer.do_within(slow, 0.05))
+    await until(begun.is_set)
+    await asyncio.wait({doing}, timeout=0.2)
+    go_on.set()
+    assert await doing == "done"
+    assert facts.read(reader, "slow") == 1
+
+
+async def test_the_failure_of_work_that_was_late_is_its_own(writer: Writer) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def bad(_: Connection) -> None:
+        begun.set()
+        go_on.wait(10)
+        raise UsageError("no")
+
+    doing = asyncio.create_task(writer.do_within(bad, 0.01))
+    await until(begun.is_set)
+    await asyncio.wait({doing}, timeout=0.1)
+    go_on.set()
+    with pytest.raises(UsageError):
+        await doing
 
 
 async def test_stopping_commits_what_waits_and_then_takes_no_more(path: Path) -> None:

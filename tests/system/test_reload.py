@@ -144,6 +144,25 @@ def test_what_needs_a_restart_is_said_again_as_long_as_it_does(installation: Ins
     assert process.stop() == 0
 
 
+def test_the_size_of_a_body_is_what_it_was_at_the_start(
+    installation: Installation, sender: SerialSender
+) -> None:
+    installation.configure(installation.file_destination())
+    process = installation.start()
+    process.wait_ready()
+    good = installation.config_file.read_text()
+    installation.config_file.write_text(good.replace("[outbox]", "[outbox]\nbody_max_bytes = 1024"))
+    reload(installation, process)
+    assert [line["setting"] for line in lines(installation, "reload.needs_restart")] == [
+        "outbox.body_max_bytes"
+    ]
+    large = b'{"event_id":"event-1","object_type":"email","metric":"sent","data":"%s"}'
+    sender.send(1, large % (b"x" * 2_000))
+    assert installation.query("SELECT reason FROM quarantine") == []
+    assert installation.value("SELECT count(*) FROM outbox") == 1
+    assert process.stop() == 0
+
+
 def test_the_last_of_many_reloads_is_what_counts(
     installation: Installation, sender: SerialSender
 ) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import resource
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
 from streamer.app import listeners
 from streamer.core.intervals import ROOM_SECONDS
@@ -48,9 +53,37 @@ async def test_whoever_finds_no_place_waits_and_is_answered_when_there_is_one(
         for _ in range(3):
             await asyncio.wait(asking, timeout=ROOM_SECONDS)
         assert small.begun == PLACES, "calls that are being answered are not cut off for others"
+        assert set(small.reasons) == {f"{PLACES} connections are open"}
         small.go_on.set()
         answers = await asyncio.gather(*asking)
     assert [answer.status for answer in answers] == [200] * len(senders)
+
+
+class ShortListener(socket.socket):
+    """Has no descriptors for the first who come."""
+
+    refusals = 3
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return super().accept()
+
+
+async def test_who_comes_while_descriptors_are_short_waits_and_the_reason_is_told(
+    tmp_path: Path,
+) -> None:
+    listener, address = listen(tmp_path)
+    short = Running(ShortListener(fileno=listener.detach()), address)
+    with structlog.testing.capture_logs() as lines:
+        async with connect(address) as sender:
+            assert (await sender.ask(REQUEST)).status == 200
+    short.stop.set()
+    await short.ended()
+    short.listener.close()
+    assert short.reasons == ["no connection can be accepted: Too many open files"] * 3
+    assert not lines, "the alarm tells it, and once a minute"
 
 
 async def test_the_connection_that_was_idle_for_longest_makes_room(

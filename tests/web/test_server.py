@@ -39,7 +39,7 @@ class Running:
         self.go_on.set()
         self.stop = asyncio.Event()
         self.begun = 0
-        self.full = 0
+        self.reasons: list[str] = []
         self.task = asyncio.create_task(
             run_server(
                 self._serve,
@@ -47,12 +47,14 @@ class Running:
                 stop=self.stop.wait,
                 graceful_seconds=graceful_seconds,
                 connections_max=connections_max,
-                on_full=self._count_full,
+                on_full=self.reasons.append,
             )
         )
 
-    def _count_full(self) -> None:
-        self.full += 1
+    @property
+    def full(self) -> int:
+        """How often somebody had to wait to be accepted."""
+        return len(self.reasons)
 
     async def _serve(
         self,

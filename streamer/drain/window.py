@@ -1,0 +1,97 @@
+"""Reading ahead: what a track has read behind its cursor and not settled yet.
+
+The window grows by whole pieces of the outbox, only when it is asked to, and
+shrinks as events are settled. It may be read on while a batch of it is under
+way, since that only adds to its end.
+
+It must not know what becomes of a batch; it is told what was settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from streamer.core import drain
+from streamer.core.drain import Track
+from streamer.core.event import StoredEvent
+from streamer.core.limits import TRIED_EVENTS_MAX, WINDOW_BATCHES, WINDOW_BYTES_MAX
+from streamer.core.settlement import Progress, Window, settle
+from streamer.drain.feed import Feed
+from streamer.drain.shared import Shared
+
+
+class Reading:
+    """One track's window on its feed, and how far everything before it is settled."""
+
+    def __init__(self, shared: Shared, feed: Feed, progress: Progress) -> None:
+        self.window = Window((), progress.position)
+        self.progress = progress
+        self._shared = shared
+        self._feed = feed
+        self._caught_up = False
+
+    @property
+    def is_through(self) -> bool:
+        """Nothing is left, and nothing will come: a replay has been sent."""
+        return self._feed.ends and self._caught_up and not self.window.events
+
+    def concerns(self, lane_keys: Collection[int]) -> bool:
+        """Tell whether any of these new events' lane keys may be one of its own."""
+        return self._feed.concerns(lane_keys)
+
+    def choose(self, track: Track) -> tuple[StoredEvent, ...]:
+        """Choose the next batch from what was read; empty when there is none."""
+        policy = self._shared.policy
+        return drain.choose(
+            track,
+            self.window,
+            events_max=policy.batch_events_max,
+            bytes_max=policy.batch_bytes_max,
+        )
+
+    async def fill(self, track: Track) -> bool:
+        """Read on when there is nothing to send; False when nothing was found yet, but may be.
+
+        A filter that lets little through must not keep the track from looking up in between.
+        """
+        if drain.has_candidates(track, self.window):
+            return True
+        return await self.read_on() or self._caught_up
+
+    async def read_on(self) -> bool:
+        """Read a piece of the feed; True when there was something for this track in it."""
+        policy, through = self._shared.policy, self.window.through
+        events_max = max(policy.batch_events_max * WINDOW_BATCHES, TRIED_EVENTS_MAX)
+        bytes_max = min(WINDOW_BYTES_MAX, policy.batch_bytes_max * WINDOW_BATCHES)
+        scan = await self._shared.read(
+            lambda db: self._feed.read(db, through, events_max, bytes_max)
+        )
+        fresh = tuple(at for at in scan.events if at.position not in self.progress.ahead)
+        self.window = Window(self.window.events + fresh, scan.through)
+        self._caught_up = scan.caught_up
+        return bool(fresh)
+
+    async def read_beyond(
+        self, track: Track, batch: Sequence[StoredEvent], tick: Callable[[], None]
+    ) -> None:
+        """Find an event behind a batch that met trouble: it may tell whose fault that is.
+
+        ``tick`` is called before each further piece.
+        """
+        if len(drain.candidates(track, self.window)) > len(batch):
+            return
+        while not await self.read_on() and not self._caught_up:
+            tick()
+
+    def after(self, settled: frozenset[int]) -> tuple[Window, Progress]:
+        """Return what it will be when these positions are settled; `move` to it once they are."""
+        return settle(self.window, self.progress, settled)
+
+    def move(self, window: Window, progress: Progress) -> None:
+        """Take over what `after` returned."""
+        self.window, self.progress = window, progress
+
+    def pass_filtered(self) -> Progress:
+        """Move behind what the filter kept back, when nothing else is in the window."""
+        self.move(*self.after(frozenset()))
+        return self.progress
