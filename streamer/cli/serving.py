@@ -114,6 +114,7 @@ async def _run(
         )
         return await service.run(listening, lambda: _announce(loaded, listening, new_key))
     finally:
+        # A service that ran has closed it, before the writer; one that could not be made has not.
         await reader.aclose()
 
 

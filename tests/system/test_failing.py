@@ -5,36 +5,18 @@ from __future__ import annotations
 import json
 import resource
 import signal
-import socket
 import sqlite3
-import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streamer.core.signature import sign
-from tests.support.processes import KEY, Installation, Process, ask, eventually
+from tests.support.processes import Installation, Process, ask, eventually
 from tests.support.recording_destination import RecordingDestination, always
 from tests.support.serial_sender import SerialSender
+from tests.system.half_sent import half_sent
 
 DRAIN_DIES = "PRAGMA legacy_alter_table = ON; ALTER TABLE outbox RENAME COLUMN lane_key TO lost"
 CONTROL_DIES = "INSERT INTO destinations (name, kind, include) VALUES ('odd', 'file', '{}')"
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with Installation(tmp_path) as made:
-        made.configure(made.file_destination())
-        yield made
-
-
-@pytest.fixture
-def sender(installation: Installation) -> Iterator[SerialSender]:
-    made = SerialSender(installation.url, KEY)
-    yield made
-    made.close()
 
 
 def body(number: int) -> bytes:
@@ -90,22 +72,10 @@ def test_a_call_under_way_when_a_loop_dies_is_answered(
     installation: Installation, sender: SerialSender
 ) -> None:
     process = started(installation, sender)
-    timestamp = str(int(time.time()))
-    content = body(2)
-    head = (
-        "POST /webhooks/customerio HTTP/1.1\r\nHost: test\r\n"
-        f"Content-Length: {len(content)}\r\nX-CIO-Timestamp: {timestamp}\r\n"
-        f"X-CIO-Signature: {sign(KEY, timestamp, content)}\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", installation.port), 10) as connection:
-        connection.sendall(head.encode() + content[:9])
+    with half_sent(installation, body(2)) as finish:
         damage(installation, CONTROL_DIES)
         eventually(lambda: "service.leaving" in installation.log(), "it leaves")
-        connection.sendall(content[9:])
-        answer = connection.recv(1000)
-        assert answer.startswith(b"HTTP/1.1 200 "), answer
-        assert b"connection: close" in answer.lower()
-        assert connection.recv(1000) == b""
+        finish()
     assert process.wait(15) == 1
     assert ("event-2",) in installation.query("SELECT event_id FROM outbox")
     the_failure(installation)

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from streamer.core import limits
-from streamer.core.signature import sign
 from tests.support.processes import KEY, LAME_DUCK_SECONDS, Installation, Manager, eventually
 from tests.support.recording_destination import RecordingDestination
 from tests.support.serial_sender import SerialSender
+from tests.system.half_sent import half_sent
 
 
 def body(number: int) -> bytes:
@@ -77,25 +77,13 @@ def test_a_destination_that_hangs_does_not_keep_it_from_stopping(
 def test_a_call_that_is_half_sent_at_a_stop_is_answered(installation: Installation) -> None:
     process = installation.start()
     process.wait_ready()
-    timestamp = str(int(time.time()))
-    content = body(1)
-    head = (
-        "POST /webhooks/customerio HTTP/1.1\r\nHost: test\r\n"
-        f"Content-Length: {len(content)}\r\nX-CIO-Timestamp: {timestamp}\r\n"
-        f"X-CIO-Signature: {sign(KEY, timestamp, content)}\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", installation.port), 10) as connection:
-        connection.sendall(head.encode() + content[:9])
+    with half_sent(installation, body(1)) as finish:
         process.signal(signal.SIGTERM)
         # Long after the lame duck, when no new connection is taken any more.
         eventually(lambda: "service.leaving" in installation.log(), "it leaves")
         left_at = time.monotonic()
         eventually(lambda: time.monotonic() - left_at > 1.0, "the lame duck has passed")
-        connection.sendall(content[9:])
-        answer = connection.recv(1000)
-        assert answer.startswith(b"HTTP/1.1 200 "), answer
-        assert b"connection: close" in answer.lower()
-        assert connection.recv(1000) == b""
+        finish()
     assert process.wait() == 0
     assert installation.query("SELECT event_id FROM outbox") == [("event-1",)]
 
