@@ -11,7 +11,7 @@ from streamer.core.selection import Selection
 from streamer.core.signature import Verifier
 from streamer.destinations import registry
 from streamer.destinations.base import Destination
-from streamer.destinations.options import CommonOptions
+from streamer.destinations.common_options import CommonOptions
 from streamer.drain.shared import DrainPolicy
 from streamer.ingest.source import Source
 from streamer.observe.board import Board

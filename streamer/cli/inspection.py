@@ -30,7 +30,7 @@ from streamer.core.alarms import Alarm
 from streamer.core.errors import ConfigurationError
 from streamer.destinations import registry
 from streamer.destinations.base import Destination
-from streamer.destinations.options import Secret
+from streamer.destinations.common_options import Secret
 from streamer.store import sqlite
 
 NOT_LOOKED_AT = "not looked at"

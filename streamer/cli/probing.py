@@ -16,7 +16,7 @@ from streamer.config.secrets import Secrets, resolve, secrets_in
 from streamer.core.alarms import Alarm
 from streamer.destinations import registry
 from streamer.destinations.base import Destination, Finding
-from streamer.destinations.options import CommonOptions
+from streamer.destinations.common_options import CommonOptions
 
 PROBE_SECONDS_MAX = 20.0
 """A destination that says nothing for so long is not there."""

@@ -18,7 +18,8 @@ import msgspec
 from msgspec import Meta
 
 from streamer.core import limits
-from streamer.destinations.options import FILE_PATH, URL, DestinationOptions, Secret
+from streamer.destinations.common_options import FILE_PATH, URL, Secret
+from streamer.destinations.options import DestinationOptions
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 """Names of sources and destinations stand in URLs, metrics and environment variables."""

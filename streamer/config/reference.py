@@ -26,7 +26,7 @@ from streamer.config.settings import (
     settings_of,
     variants_of,
 )
-from streamer.destinations.options import CommonOptions, Secret
+from streamer.destinations.common_options import CommonOptions, Secret
 
 DOCUMENT = Path("docs") / "configuration.md"
 

@@ -12,7 +12,7 @@ from streamer.config.model import Admin, CustomerioSource, Outbox, Server
 from streamer.config.problems import KeyPath, dotted
 from streamer.core.rules import Complaint, Rule
 from streamer.core.selection import validate_pattern
-from streamer.destinations.options import Secret
+from streamer.destinations.common_options import Secret
 
 
 def _one_process(processes: int) -> Complaint | None:

@@ -18,7 +18,7 @@ from streamer.config.model import Config
 from streamer.config.problems import ConfigurationErrors, KeyPath, Problem, dotted
 from streamer.core.errors import ConfigurationError
 from streamer.core.limits import SECRET_BYTES_MAX
-from streamer.destinations.options import Secret
+from streamer.destinations.common_options import Secret
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
 """The variable by which systemd tells where a unit's credentials are."""

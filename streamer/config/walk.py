@@ -33,7 +33,7 @@ from streamer.config.settings import (
     variants_of,
     wanted,
 )
-from streamer.destinations.options import Secret
+from streamer.destinations.common_options import Secret
 
 _LITERAL_HINT = (
     'Write where it is: `{ credential = "NAME" }`, `{ file = "PATH" }` or `{ env = "VARIABLE" }`.'

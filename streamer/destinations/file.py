@@ -31,8 +31,9 @@ from streamer.core.outcome import ACCEPTED, Outcome, deferred
 from streamer.core.privacy import Redactor
 from streamer.destinations import compression
 from streamer.destinations.base import Destination, Finding
+from streamer.destinations.common_options import Secret
 from streamer.destinations.disk_errors import explain
-from streamer.destinations.options import FileOptions, Secret
+from streamer.destinations.options import FileOptions
 from streamer.destinations.segments import (
     DirectoryInUse,
     Place,

@@ -28,9 +28,10 @@ from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict, deferred, hel
 from streamer.core.privacy import Redactor
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
 from streamer.destinations.base import Destination, Finding
+from streamer.destinations.common_options import Secret
 from streamer.destinations.http_answer import judge_accepting_body, judge_status, unpack
 from streamer.destinations.http_headers import is_token
-from streamer.destinations.options import HttpOptions, Secret
+from streamer.destinations.options import HttpOptions
 from streamer.destinations.transport import Answer, Fault, Transport, TransportError
 
 _CERTIFICATE_DAYS_LOW = 14

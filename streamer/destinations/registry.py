@@ -15,7 +15,7 @@ from typing import cast
 from streamer.clock import Clock
 from streamer.core.alarms import Alarm
 from streamer.destinations.base import Destination
-from streamer.destinations.options import CommonOptions, Secret
+from streamer.destinations.common_options import CommonOptions, Secret
 
 
 def kind_of(options: CommonOptions) -> str:

@@ -27,7 +27,8 @@ from streamer.core.intervals import STDOUT_LOOK_SECONDS, STDOUT_STANDS_SECONDS
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
 from streamer.core.privacy import Redactor
 from streamer.destinations.base import Destination, Finding
-from streamer.destinations.options import Secret, StdoutOptions
+from streamer.destinations.common_options import Secret
+from streamer.destinations.options import StdoutOptions
 
 
 class StdoutDestination(Destination):

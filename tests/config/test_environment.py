@@ -6,7 +6,8 @@ import pytest
 
 from streamer.config.environment import setting_names
 from streamer.config.problems import ConfigurationErrors
-from streamer.destinations.options import HttpOptions, Secret
+from streamer.destinations.common_options import Secret
+from streamer.destinations.options import HttpOptions
 
 from .conftest import LoadText, ProblemsOf
 

@@ -10,7 +10,8 @@ import pytest
 from streamer.config.load import Loaded, load
 from streamer.config.problems import ConfigurationErrors
 from streamer.core.limits import CONFIG_FILE_BYTES_MAX
-from streamer.destinations.options import FileOptions, HttpOptions, Secret
+from streamer.destinations.common_options import Secret
+from streamer.destinations.options import FileOptions, HttpOptions
 
 from .conftest import LoadText
 

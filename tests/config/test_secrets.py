@@ -14,7 +14,8 @@ from streamer.config.problems import ConfigurationErrors
 from streamer.config.secrets import exposures, resolve, resolve_all, secrets_in
 from streamer.core.errors import ConfigurationError
 from streamer.core.limits import SECRET_BYTES_MAX
-from streamer.destinations.options import HttpOptions, Secret
+from streamer.destinations.common_options import Secret
+from streamer.destinations.options import HttpOptions
 
 from .conftest import LoadText
 

@@ -17,9 +17,10 @@ import pytest
 
 from streamer.core.outcome import ACCEPTED, NOT_ATTEMPTED, Outcome, Verdict
 from streamer.destinations.base import Destination
+from streamer.destinations.common_options import Privacy
 from streamer.destinations.file import FileDestination
 from streamer.destinations.http import HttpDestination
-from streamer.destinations.options import FileOptions, HttpOptions, Privacy, StdoutOptions
+from streamer.destinations.options import FileOptions, HttpOptions, StdoutOptions
 from streamer.destinations.stdout import StdoutDestination
 from tests.destinations.examples import Alarms, StandingClock, stored_event, stored_events
 from tests.destinations.file_cases import files

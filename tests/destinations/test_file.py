@@ -17,8 +17,8 @@ import pytest
 
 from streamer.core.outcome import Verdict
 from streamer.destinations import segments
+from streamer.destinations.common_options import Privacy
 from streamer.destinations.file import FileDestination
-from streamer.destinations.options import Privacy
 from tests.destinations.examples import NOON_MS, Alarms, StandingClock, stored_event, stored_events
 from tests.destinations.file_cases import files, ids, ids_of, make
 

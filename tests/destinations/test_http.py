@@ -14,8 +14,9 @@ import standardwebhooks
 
 from streamer.core.errors import ConfigurationError
 from streamer.core.outcome import Verdict
+from streamer.destinations.common_options import Privacy
 from streamer.destinations.http import HttpDestination
-from streamer.destinations.options import HttpOptions, Privacy
+from streamer.destinations.options import HttpOptions
 from tests.destinations.examples import NOON_MS, Alarms, StandingClock, stored_event, stored_events
 from tests.destinations.http_cases import KEY, http_destination, outcome_of
 from tests.support.http_destination import (

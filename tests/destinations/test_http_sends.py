@@ -8,7 +8,7 @@ import pytest
 
 from streamer.core.limits import SINGLE_SECONDS_MAX
 from streamer.core.outcome import ACCEPTED, NOT_ATTEMPTED, Outcome, Verdict
-from streamer.destinations.options import Privacy
+from streamer.destinations.common_options import Privacy
 from tests.destinations.examples import StandingClock, stored_event, stored_events
 from tests.destinations.http_cases import http_destination
 from tests.support.http_destination import Behaviour, calling, reply, scripted_server

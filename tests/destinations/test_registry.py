@@ -11,12 +11,11 @@ import msgspec
 import pytest
 
 from streamer.core.errors import ConfigurationError
+from streamer.destinations.common_options import CommonOptions, Secret
 from streamer.destinations.options import (
-    CommonOptions,
     DestinationOptions,
     FileOptions,
     HttpOptions,
-    Secret,
     StdoutOptions,
 )
 from streamer.destinations.registry import build, kind_of

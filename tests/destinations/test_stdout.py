@@ -15,7 +15,8 @@ import pytest
 
 from streamer.core.outcome import ACCEPTED, Verdict
 from streamer.destinations import stdout
-from streamer.destinations.options import Privacy, StdoutOptions
+from streamer.destinations.common_options import Privacy
+from streamer.destinations.options import StdoutOptions
 from streamer.destinations.stdout import StdoutDestination
 from tests.destinations.examples import stored_event, stored_events
 
