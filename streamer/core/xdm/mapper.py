@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -27,13 +27,11 @@ from streamer.core.xdm.expression import Evaluate, compile_expression
 from streamer.core.xdm.fields import field_groups, fields_of, near_path
 from streamer.core.xdm.identities import Identities, Source, identity_map
 from streamer.core.xdm.kinds import fit_text
+from streamer.core.xdm.mapping_file import Layer
 from streamer.core.xdm.plan import Node, Step, Unfit, draft_of, required_names, step
 from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import MappingSettings
 from streamer.core.xdm.shedding import shed_to_fit
-
-if TYPE_CHECKING:
-    from streamer.core.xdm.mapping_file import Layer
 
 PLANS_MAX = 500
 """Plans that are kept: six times as many as types are known. Types come from outside."""
