@@ -12,6 +12,7 @@ be made is `Unmappable`, which says by which rule and never with what value.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -24,7 +25,7 @@ from streamer.core.selection import Selection
 from streamer.core.times import rfc3339_seconds
 from streamer.core.xdm import builtin, consent
 from streamer.core.xdm.expression import Evaluate, compile_expression
-from streamer.core.xdm.fields import field_groups, fields_of, near_path
+from streamer.core.xdm.fields import field_groups, fields_of, way_out
 from streamer.core.xdm.identities import Identities, Source, identity_map
 from streamer.core.xdm.kinds import fit_text
 from streamer.core.xdm.mapping_file import Layer
@@ -183,10 +184,9 @@ class Mapper:
     def _step(self, rule: Rule) -> Step:
         field = self._fields.get(rule.destination)
         if field is None:
-            near = near_path(rule.destination, self._fields)
             raise ConfigurationError(
                 f"{rule.origin} writes to {rule.destination}, which is not in the schema",
-                hint=f"did you mean {near}?" if near else "see the list of paths in the documents",
+                hint=way_out(rule.destination, self._fields),
             )
         return step(rule, field, _compiled(rule.source), self._settings.tenant)
 
@@ -230,16 +230,23 @@ def _document_leniently(body: bytes) -> dict[str, Any] | None:
     """
     try:
         found = json.loads(
-            body.decode("utf-8", "replace"), parse_int=_integer, parse_constant=lambda _: None
+            body.decode("utf-8", "replace"),
+            parse_int=_integer,
+            parse_float=_finite,
+            parse_constant=lambda _: None,
         )
-        text = json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
-        return _decode(text.replace(b"Infinity", b"null"))
+        return _decode(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
 
 
 def _integer(digits: str) -> int | None:
     return int(digits) if len(digits) <= DIGITS_MAX else None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _moment(milliseconds: int) -> str:
