@@ -99,7 +99,8 @@ def literal(value: str | int | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and math.isfinite(value):
-        return format(Decimal(repr(value)), "f")  # the language has no exponents
+        digits = format(Decimal(repr(value)), "f")  # the language has no exponents
+        return digits if "." in digits else f"{digits}.0"
     if isinstance(value, int | float):
         return str(value)
     return quoted(value)
