@@ -14,6 +14,7 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
+from typing import TypeGuard
 
 import msgspec
 
@@ -95,15 +96,21 @@ def read_mapping(text: str, *, origin: str) -> Layer:
 
 
 def literal(value: str | int | float | bool) -> str:
-    """Write a value as an expression that gives it."""
+    """Write a value, of numbers a finite one, as an expression that gives it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and math.isfinite(value):
+    if isinstance(value, float):
         digits = format(Decimal(repr(value)), "f")  # the language has no exponents
         return digits if "." in digits else f"{digits}.0"
-    if isinstance(value, int | float):
+    if isinstance(value, int):
         return str(value)
     return quoted(value)
+
+
+def _is_constant(value: object) -> TypeGuard[str | int | float | bool]:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | int) and value != ""
 
 
 def _syntax_problem(error: Exception) -> MappingProblem:
@@ -219,7 +226,7 @@ class _Reading:
             key = "source"
         else:
             constant = raw["constant"]
-            if not isinstance(constant, str | int | float | bool) or constant == "":
+            if not _is_constant(constant):
                 self._complain((*place, "constant"), "must be a text, a number, or true or false")
                 return ""
             source, key = literal(constant), "constant"
