@@ -12,6 +12,7 @@ be made is `Unmappable`, which says by which rule and never with what value.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -24,7 +25,7 @@ from streamer.core.selection import Selection
 from streamer.core.times import rfc3339_seconds
 from streamer.core.xdm import builtin, consent
 from streamer.core.xdm.expression import Evaluate, compile_expression
-from streamer.core.xdm.fields import Field, field_groups, fields_of, near_path
+from streamer.core.xdm.fields import Field, field_groups, fields_of, way_out
 from streamer.core.xdm.identities import Identities, Source, identity_map
 from streamer.core.xdm.kinds import fit_text
 from streamer.core.xdm.mapping_file import Layer
@@ -32,6 +33,7 @@ from streamer.core.xdm.plan import Node, Step, Unfit, draft_of, required_names, 
 from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import MappingSettings
 from streamer.core.xdm.shedding import shed_to_fit
+from streamer.core.xdm.tenant_group import require_extra_fields
 
 PLANS_MAX = 500
 """Plans that are kept: six times as many as types are known. Types come from outside."""
@@ -78,11 +80,12 @@ class Mapper:
         """Put the rules together.
 
         Raises:
-            ConfigurationError: a rule writes to a path that is not in the schema.
-            ExpressionError: the source of an identity means nothing.
+            ConfigurationError: a rule writes to a path that is not in the schema, a user's own
+                field cannot be, or the source of an identity means nothing.
         """
         self._settings = settings
         extra = {path: kind for layer in layers for path, kind in layer.fields.items()}
+        require_extra_fields(extra)
         self._fields = fields_of(field_groups(settings), extra)
         if settings.produces == "consent":
             self._fields |= consent.subscription_fields(settings.topics)
@@ -197,10 +200,9 @@ class Mapper:
     def _step(self, rule: Rule) -> Step:
         field = self._fields.get(rule.destination)
         if field is None:
-            near = near_path(rule.destination, self._fields)
             raise ConfigurationError(
                 f"{rule.origin} writes to {rule.destination}, which is not in the schema",
-                hint=f"did you mean {near}?" if near else "see the list of paths in the documents",
+                hint=way_out(rule.destination, self._fields),
             )
         return step(rule, field, _compiled(rule.source), self._settings.tenant)
 
@@ -244,16 +246,23 @@ def _document_leniently(body: bytes) -> dict[str, Any] | None:
     """
     try:
         found = json.loads(
-            body.decode("utf-8", "replace"), parse_int=_integer, parse_constant=lambda _: None
+            body.decode("utf-8", "replace"),
+            parse_int=_integer,
+            parse_float=_finite,
+            parse_constant=lambda _: None,
         )
-        text = json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
-        return _decode(text.replace(b"Infinity", b"null"))
+        return _decode(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
 
 
 def _integer(digits: str) -> int | None:
     return int(digits) if len(digits) <= DIGITS_MAX else None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _moment(milliseconds: int) -> str:
