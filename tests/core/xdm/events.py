@@ -21,6 +21,7 @@ POSITION = 184_467
 EVENT_ID = "01E4C4CT6YDC7Y5M7FE1GWWPQJ"
 
 SETTINGS = MappingSettings(tenant="acme")
+JOURNEYS = MappingSettings(tenant="acme", journey_optimizer=True)
 
 
 def stored(body: bytes, *, received_at: int = RECEIVED_AT, position: int = POSITION) -> StoredEvent:
@@ -94,3 +95,9 @@ def every_sample(*numbers: int) -> Iterator[bytes]:
 
 
 CLICKED = body_of("email", "clicked", delivery_id="RPIL", link_id=7, href="https://example.com")
+
+
+def journeys(entity: dict[str, Any]) -> dict[str, Any]:
+    """Return what Journey Optimizer gets."""
+    found: dict[str, Any] = entity["_experience"]["customerJourneyManagement"]
+    return found
