@@ -76,21 +76,34 @@ values = st.recursive(
     ),
     max_leaves=12,
 )
-types = st.sampled_from([tuple(name.split(".")) for name in sample_names()]) | st.tuples(
-    texts, texts
+types = (
+    st.sampled_from([tuple(name.split(".")) for name in sample_names()])
+    | st.tuples(texts, st.sampled_from(catalogue.PERSON_METRICS))
+    | st.tuples(texts, texts)
+)
+people: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [{}, {"identifiers": {"email": "ann@example.com", "id": 7}}]
+)
+topics: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [{}, {"content": '{"topics":{"topic_1":true,"topic_2":false}}'}]
 )
 
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
     """Draw a known or unknown type with any values where any of the known fields is."""
+
+    def mostly(usual: object, odd: st.SearchStrategy[Any]) -> object:
+        return draw(odd) if draw(st.integers(0, 5)) == 0 else usual
+
     object_type, metric = draw(types)
-    document: dict[str, Any] = {
+    fields: dict[str, Any] = draw(st.dictionaries(st.sampled_from(FIELDS), values, max_size=12))
+    document = {
         "event_id": draw(st.text(min_size=1, max_size=20)),
-        "object_type": draw(st.just(object_type) | leaves),
-        "metric": draw(st.just(metric) | leaves),
-        "timestamp": draw(st.just(AT_SECONDS) | values),
-        "data": draw(st.dictionaries(st.sampled_from(FIELDS), values, max_size=12) | values),
+        "object_type": mostly(object_type, leaves),
+        "metric": mostly(metric, leaves),
+        "timestamp": mostly(AT_SECONDS, values),
+        "data": mostly(fields | draw(people) | draw(topics), values),
     }
     return json.dumps(document, ensure_ascii=draw(st.booleans())).encode("utf-8", "replace")
 
