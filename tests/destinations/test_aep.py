@@ -9,9 +9,9 @@ import logging
 import pytest
 
 from streamer.core.errors import ConfigurationError
-from streamer.core.limits import SINGLE_SECONDS_MAX
+from streamer.core.limits import SINGLE_SECONDS_MAX, TOKEN_SECONDS_MAX
 from streamer.core.outcome import NOT_ATTEMPTED, NOTHING_TO_SEND, Verdict
-from streamer.destinations.aep import TOKEN_SECONDS_MAX, build
+from streamer.destinations.aep import build
 from streamer.destinations.common_options import Secret
 from tests.destinations.aep_cases import (
     FLOW,

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from streamer.core.limits import FAILURES_MAX
 from streamer.core.outcome import NOT_ATTEMPTED, Verdict
-from streamer.destinations.aep_patience import FAILURES_MAX
 from streamer.destinations.common_options import Secret
 from tests.destinations.aep_cases import (
     aep_destination,
