@@ -12,9 +12,10 @@ be made is `Unmappable`, which says by which rule and never with what value.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -24,22 +25,24 @@ from streamer.core.selection import Selection
 from streamer.core.times import rfc3339_seconds
 from streamer.core.xdm import builtin, consent
 from streamer.core.xdm.expression import Evaluate, compile_expression
-from streamer.core.xdm.fields import field_groups, fields_of, near_path
+from streamer.core.xdm.fields import Field, field_groups, fields_of, way_out
 from streamer.core.xdm.identities import Identities, Source, identity_map
-from streamer.core.xdm.kinds import TEXT_DIGITS_MAX, fit_text
+from streamer.core.xdm.kinds import fit_text
+from streamer.core.xdm.mapping_file import Layer
 from streamer.core.xdm.plan import Node, Step, Unfit, draft_of, required_names, step
 from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import MappingSettings
 from streamer.core.xdm.shedding import shed_to_fit
-
-if TYPE_CHECKING:
-    from streamer.core.xdm.mapping_file import Layer
+from streamer.core.xdm.tenant_group import require_extra_fields
 
 PLANS_MAX = 500
 """Plans that are kept: six times as many as types are known. Types come from outside."""
 
 SECONDS_MAX = 4_096
 """Moments whose text is kept: events come in about the order of their times."""
+
+DIGITS_MAX = 4_300
+"""Python refuses to read an integer of more."""
 
 
 class Mapped(msgspec.Struct, frozen=True):
@@ -77,17 +80,20 @@ class Mapper:
         """Put the rules together.
 
         Raises:
-            ConfigurationError: a rule writes to a path that is not in the schema.
-            ExpressionError: the source of an identity means nothing.
+            ConfigurationError: a rule writes to a path that is not in the schema, a user's own
+                field cannot be, or the source of an identity means nothing.
         """
         self._settings = settings
         extra = {path: kind for layer in layers for path, kind in layer.fields.items()}
+        require_extra_fields(extra)
         self._fields = fields_of(field_groups(settings), extra)
         if settings.produces == "consent":
             self._fields |= consent.subscription_fields(settings.topics)
         self._required = required_names(self._fields.values(), settings.tenant)
         self._identities = Identities(settings.identities)
-        self._steps = self._all_steps(layers)
+        self.rules = self._all_rules(layers)
+        """Every rule that is applied; of two that give a value, the later wins."""
+        self._steps = self._all_steps()
         self._plan_of = lru_cache(PLANS_MAX)(self._make_plan)
 
     def map(self, event: StoredEvent, body: bytes) -> Mapped | Unmappable | None:
@@ -111,6 +117,17 @@ class Mapper:
             return self._mapped(event, plan, document, body)
         except Unfit as unfit:
             return Unmappable(unfit.path, unfit.rule, unfit.detail)
+
+    def scope_of(self, event: StoredEvent, body: bytes) -> dict[str, Any] | None:
+        """Return what the rules are evaluated on; None if the body cannot be read."""
+        document = _document(body)
+        if document is not None:
+            self._complete(document, event)
+        return document
+
+    def field_of(self, rule: Rule) -> Field:
+        """Return the field that a rule of this mapping writes to."""
+        return self._fields[rule.destination]
 
     def _mapped(
         self, event: StoredEvent, plan: _Plan, document: dict[str, Any], body: bytes
@@ -163,7 +180,7 @@ class Mapper:
         scope["streamer"] = ours
         return not usable
 
-    def _all_steps(self, layers: Sequence[Layer]) -> tuple[tuple[Step, Selection], ...]:
+    def _all_rules(self, layers: Sequence[Layer]) -> tuple[Rule, ...]:
         removed = {path for layer in layers for path in layer.remove}
         of_this_kind = consent if self._settings.produces == "consent" else builtin
         built_in = [
@@ -171,19 +188,21 @@ class Mapper:
             for rule in of_this_kind.rules(self._settings)
             if rule.destination in self._fields and not _is_removed(rule.destination, removed)
         ]
-        rules = [*built_in, *(rule for layer in layers for rule in layer.rules)]
+        return (*built_in, *(rule for layer in layers for rule in layer.rules))
+
+    def _all_steps(self) -> tuple[tuple[Step, Selection], ...]:
         selections = {
-            types: Selection(include=types, exclude=()) for types in {rule.types for rule in rules}
+            types: Selection(include=types, exclude=())
+            for types in {rule.types for rule in self.rules}
         }
-        return tuple((self._step(rule), selections[rule.types]) for rule in rules)
+        return tuple((self._step(rule), selections[rule.types]) for rule in self.rules)
 
     def _step(self, rule: Rule) -> Step:
         field = self._fields.get(rule.destination)
         if field is None:
-            near = near_path(rule.destination, self._fields)
             raise ConfigurationError(
                 f"{rule.origin} writes to {rule.destination}, which is not in the schema",
-                hint=f"did you mean {near}?" if near else "see the list of paths in the documents",
+                hint=way_out(rule.destination, self._fields),
             )
         return step(rule, field, _compiled(rule.source), self._settings.tenant)
 
@@ -227,16 +246,23 @@ def _document_leniently(body: bytes) -> dict[str, Any] | None:
     """
     try:
         found = json.loads(
-            body.decode("utf-8", "replace"), parse_int=_integer, parse_constant=lambda _: None
+            body.decode("utf-8", "replace"),
+            parse_int=_integer,
+            parse_float=_finite,
+            parse_constant=lambda _: None,
         )
-        text = json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
-        return _decode(text.replace(b"Infinity", b"null"))
+        return _decode(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
 
 
 def _integer(digits: str) -> int | None:
-    return int(digits) if len(digits) <= TEXT_DIGITS_MAX else None
+    return int(digits) if len(digits) <= DIGITS_MAX else None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _moment(milliseconds: int) -> str:
