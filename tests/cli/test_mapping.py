@@ -195,6 +195,17 @@ def test_what_is_shed_and_replaced_is_told(lake: Desk, tmp_path: Path) -> None:
     assert (told["shed"], told["time_replaced"]) == (["content"], True)
 
 
+@pytest.mark.parametrize("timestamp", [-5, None, "soon", 10**12])
+def test_a_time_that_cannot_be_used_gives_the_same_on_any_day(
+    lake: Desk, tmp_path: Path, timestamp: object
+) -> None:
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps(CLICK | {"timestamp": timestamp}))
+    answer = lake.run("mapping", "render", str(file))
+    assert answer.json["timestamp"] == "2020-01-01T00:00:00.000Z"
+    assert "own time cannot be used" in answer.err
+
+
 def test_what_cannot_be_mapped_ends_with_an_error_and_no_entity(lake: Desk, click: str) -> None:
     lake.config_file.with_name("mapping.toml").write_text(
         '[[rules]]\ndestination = "directMarketing.clicks.value"\nsource = "data.href"\n'
