@@ -86,12 +86,25 @@ def test_the_table_shows_built_in_rules_and_those_of_the_file_over_them(lake: De
     assert "mapping.toml:3" in host
     assert host.endswith("where the link leads")
     assert not any(path.startswith("channel.") for path in by_destination), "they are removed"
-    assert not any("Sms" in row for row in rows)
+    assert "identityMap.Email" in by_destination
+    assert "identityMap.Phone" not in by_destination, "it is for other types"
 
 
 def test_the_table_for_programs_has_every_rule_of_every_type(lake: Desk) -> None:
     rules = lake.ask("mapping", "show")
-    assert rules[-2] == {
+    assert [rule["destination"] for rule in rules[-3:]] == [
+        "identityMap.Email",
+        "identityMap.Email",
+        "identityMap.Phone",
+    ]
+    assert rules[-1] == {
+        "destination": "identityMap.Phone",
+        "source": "data.recipient",
+        "types": ["sms.*", "whatsapp.*"],
+        "origin": "identities",
+        "note": "as phone",
+    }
+    assert rules[-5] == {
         "destination": "_{tenant}.customerio.host",
         "source": "get_url_host(data.href)",
         "types": ["email.clicked"],
