@@ -20,7 +20,7 @@ from streamer.core.privacy import Redactor
 from streamer.core.selection import Selection
 from streamer.core.xdm.mapper import Mapped, Mapper, Unmappable
 from streamer.core.xdm.mapping_file import Layer
-from streamer.core.xdm.settings import MappingSettings
+from streamer.core.xdm.settings import Identity, MappingSettings
 from streamer.destinations.aep_mapping import layers_of, read_mapping_file, settings_of
 from streamer.destinations.aep_options import AepOptions
 
@@ -37,6 +37,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     redactor: Redactor
     selection: Selection
     layers: tuple[Layer, ...]
+    identities: tuple[Identity, ...]
 
     def map(self, event: StoredEvent) -> Mapped | Unmappable | None:
         """Make the entity of an event as the destination would.
@@ -70,17 +71,20 @@ def choose(config: Path | None, *, destination: str | None, file: Path | None) -
     options = None if name is None else loaded.destinations[name]
     layers: tuple[Layer, ...] = () if file is None else (read_mapping_file(file),)
     if not isinstance(options, AepOptions):
+        settings = MappingSettings(tenant=PLACEHOLDER)
         return Chosen(
             destination=None,
-            mapper=Mapper(MappingSettings(tenant=PLACEHOLDER), layers),
+            mapper=Mapper(settings, layers),
+            identities=settings.identities,
             redactor=Redactor(drop=(), hash=()),
             selection=Selection(include=(), exclude=()),
             layers=layers,
         )
-    layers = layers or layers_of(options)
+    settings, layers = settings_of(options), layers or layers_of(options)
     return Chosen(
         destination=name,
-        mapper=Mapper(settings_of(options), layers),
+        mapper=Mapper(settings, layers),
+        identities=settings.identities,
         redactor=Redactor(drop=options.privacy.drop, hash=options.privacy.hash),
         selection=Selection(include=options.include, exclude=options.exclude),
         layers=layers,

@@ -18,7 +18,7 @@ from streamer.cli.mapping_choice import Chosen
 from streamer.core import customerio
 from streamer.core.customerio import Decoded
 from streamer.core.errors import StreamerError, UsageError
-from streamer.core.event import Event, StoredEvent, has_usable_time
+from streamer.core.event import Event, StoredEvent
 from streamer.core.limits import BODY_BYTES_HARD_MAX
 from streamer.core.xdm import trace as tracing
 from streamer.core.xdm.mapper import Mapped, Unmappable
@@ -79,8 +79,8 @@ def event_of(body: bytes, *, name: str) -> StoredEvent:
             f"{name} is no event: {decoded.detail}",
             hint="It must be a webhook's body, as `streamer events show ID --raw` prints it.",
         )
-    told_at = TIMELESS_AT if decoded.occurred_at is None else decoded.occurred_at * 1000
-    received_at = told_at if has_usable_time(decoded.occurred_at, told_at) else TIMELESS_AT
+    told_at = decoded.occurred_at  # what can be no time is None, see `customerio.decode`
+    received_at = TIMELESS_AT if told_at is None else told_at * 1000
     return _stored(decoded.event("customerio", received_at=received_at, body=body))
 
 

@@ -1,19 +1,27 @@
-"""``streamer mapping show``: the rules that apply, in the order in which the later wins."""
+"""``streamer mapping show``: the rules that apply, in the order in which the later wins.
+
+Whom an event is about is no rule, but it is written into the entity all the same, so each
+configured identity has its line behind the rules.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from streamer.cli import console
 from streamer.cli.mapping_choice import Chosen
 from streamer.core.errors import UsageError
 from streamer.core.selection import validate_pattern
 from streamer.core.xdm.rule import Rule
+from streamer.core.xdm.settings import Identity
 from streamer.core.xdm.trace import rules_for
 
 
 def run(chosen: Chosen, *, type_name: str | None, json: bool) -> None:
     """Print the rules for one type of event, or all of them."""
     console.say(chosen.notes())
-    rules = chosen.mapper.rules if type_name is None else _of_type(chosen, type_name)
+    every = (*chosen.mapper.rules, *map(_as_rule, chosen.identities))
+    rules = every if type_name is None else _of_type(chosen, every, type_name)
     console.print_found(
         rules,
         json=json,
@@ -24,7 +32,17 @@ def run(chosen: Chosen, *, type_name: str | None, json: bool) -> None:
     )
 
 
-def _of_type(chosen: Chosen, type_name: str) -> tuple[Rule, ...]:
+def _as_rule(identity: Identity) -> Rule:
+    return Rule(
+        destination=f"identityMap.{identity.namespace}",
+        source=identity.source,
+        types=identity.types,
+        origin="identities",
+        note="" if identity.form == "text" else f"as {identity.form}",
+    )
+
+
+def _of_type(chosen: Chosen, rules: Sequence[Rule], type_name: str) -> tuple[Rule, ...]:
     object_type, dot, metric = type_name.partition(".")
     if not object_type or not dot or not metric or "*" in type_name:
         raise UsageError(
@@ -34,7 +52,7 @@ def _of_type(chosen: Chosen, type_name: str) -> tuple[Rule, ...]:
         console.say([f"{type_name} is no type that is known; it would be mapped like this"])
     if not chosen.selection.matches(object_type, metric):
         console.say([f"{chosen.destination} leaves {type_name} out by its filter"])
-    return rules_for(chosen.mapper, object_type, metric)
+    return rules_for(rules, object_type, metric)
 
 
 def _row(rule: Rule) -> tuple[str, ...]:

@@ -86,12 +86,25 @@ def test_the_table_shows_built_in_rules_and_those_of_the_file_over_them(lake: De
     assert "mapping.toml:3" in host
     assert host.endswith("where the link leads")
     assert not any(path.startswith("channel.") for path in by_destination), "they are removed"
-    assert not any("Sms" in row for row in rows)
+    assert "identityMap.Email" in by_destination
+    assert "identityMap.Phone" not in by_destination, "it is for other types"
 
 
 def test_the_table_for_programs_has_every_rule_of_every_type(lake: Desk) -> None:
     rules = lake.ask("mapping", "show")
-    assert rules[-2] == {
+    assert [rule["destination"] for rule in rules[-3:]] == [
+        "identityMap.Email",
+        "identityMap.Email",
+        "identityMap.Phone",
+    ]
+    assert rules[-1] == {
+        "destination": "identityMap.Phone",
+        "source": "data.recipient",
+        "types": ["sms.*", "whatsapp.*"],
+        "origin": "identities",
+        "note": "as phone",
+    }
+    assert rules[-5] == {
         "destination": "_{tenant}.customerio.host",
         "source": "get_url_host(data.href)",
         "types": ["email.clicked"],
@@ -193,6 +206,17 @@ def test_what_is_shed_and_replaced_is_told(lake: Desk, tmp_path: Path) -> None:
     assert answer.json["timestamp"] == "2020-01-01T00:00:00.000Z", "the same on any day"
     told = lake.run("mapping", "render", str(file), "--json").json
     assert (told["shed"], told["time_replaced"]) == (["content"], True)
+
+
+@pytest.mark.parametrize("timestamp", [-5, None, "soon", 10**12])
+def test_a_time_that_cannot_be_used_gives_the_same_on_any_day(
+    lake: Desk, tmp_path: Path, timestamp: object
+) -> None:
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps(CLICK | {"timestamp": timestamp}))
+    answer = lake.run("mapping", "render", str(file))
+    assert answer.json["timestamp"] == "2020-01-01T00:00:00.000Z"
+    assert "own time cannot be used" in answer.err
 
 
 def test_what_cannot_be_mapped_ends_with_an_error_and_no_entity(lake: Desk, click: str) -> None:

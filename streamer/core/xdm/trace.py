@@ -6,6 +6,7 @@ rule is evaluated again by itself, on the same scope and for the same fields.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -41,7 +42,7 @@ def trace(mapper: Mapper, event: StoredEvent, body: bytes) -> tuple[Traced, ...]
         return ()
     traced: list[Traced] = []
     written: set[str] = set()
-    for rule in reversed(rules_for(mapper, event.object_type, event.metric)):
+    for rule in reversed(rules_for(mapper.rules, event.object_type, event.metric)):
         value = compile_expression(rule.source)(scope)
         fate: Fate = "written"
         if value is None:
@@ -56,10 +57,12 @@ def trace(mapper: Mapper, event: StoredEvent, body: bytes) -> tuple[Traced, ...]
     return tuple(reversed(traced))
 
 
-def rules_for(mapper: Mapper, object_type: str | None, metric: str | None) -> tuple[Rule, ...]:
-    """Return the rules that are for events of one type."""
+def rules_for(
+    rules: Iterable[Rule], object_type: str | None, metric: str | None
+) -> tuple[Rule, ...]:
+    """Return those of the rules that are for events of one type."""
     return tuple(
         rule
-        for rule in mapper.rules
+        for rule in rules
         if Selection(include=rule.types, exclude=()).matches(object_type, metric)
     )

@@ -276,6 +276,20 @@ def test_rules_in_one_list_are_told_with_its_line() -> None:
         read_mapping(text, origin="x")
 
 
+def test_a_text_of_several_lines_is_no_place_for_keys() -> None:
+    text = """\
+[[rules]]
+note = '''
+[[rules]]
+destination = "x"
+'''
+destination = "eventTyp"
+source = "metric"
+"""
+    with pytest.raises(MappingErrors, match=r"line 6, rules\[0\].destination"):
+        read_mapping(text, origin="x")
+
+
 def test_no_mistake_repeats_what_a_rule_says_at_length() -> None:
     with pytest.raises(MappingErrors) as caught:
         read_mapping(rule(f"source = '{'x' * 5000}'"), origin="x")

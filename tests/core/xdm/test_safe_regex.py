@@ -36,6 +36,7 @@ SEARCH_SECONDS_MAX = 5.0
         (".*.*.*.*x", "too many choices"),
         ("a*a*a*a*b", "too many choices"),
         ("(a+){4}b", "too many choices"),
+        ("a*b?a*b?a*b?a*z", "too many choices"),
         ("(a*){4}b", "repeats what can be nothing"),
         ("[λ-ω]*[λ-ω]*[λ-ω]*[λ-ω]*λ", "too many choices"),
         ("((a{99}b){99}c){99}", "too many parts or choices"),
