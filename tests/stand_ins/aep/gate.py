@@ -37,7 +37,7 @@ class Gate:
         self._check_token(request.headers.get("Authorization"))
         self._check_organisation(request.headers.get("x-gw-ims-org-id"))
         self._check_sandbox(request.headers.get("x-sandbox-name"))
-        if request.can_read_body and request.content_type not in (JSON, JSON_PATCH):
+        if request.body_exists and request.content_type not in (JSON, JSON_PATCH):
             raise Refusal(415, {"title": f"Content-Type is [{request.content_type}], not {JSON}"})
 
     def _check_key(self, key: str | None) -> None:

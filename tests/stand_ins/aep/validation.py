@@ -105,7 +105,10 @@ def _class_of(schema: Schema) -> str | None:
 def _tenant_only(whole: Schema, tenant_field: str) -> Schema:
     """Keep what is known without Adobe's files: the tenant's own fields, if there are any."""
     field = value_at(whole, f"properties.{tenant_field}")
-    return {} if field is None else {"type": "object", "properties": {tenant_field: field}}
+    if field is None:
+        return {}
+    required = [tenant_field] if tenant_field in whole.get("required", ()) else []
+    return {"type": "object", "properties": {tenant_field: field}, "required": required}
 
 
 def _demanding_identity(organisation: Organisation, schema: Schema, whole: Schema) -> Schema:
