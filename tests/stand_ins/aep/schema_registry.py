@@ -133,10 +133,17 @@ class SchemaRegistry:
         if kind == "mixins":
             check_group(self._organisation, body)
             return {"meta:abstract": True, "meta:extensible": True}
-        offered = set(specs.STANDARD_GROUPS) - self.missing_groups
-        its_class = check_schema(self._organisation, body, offered)
+        its_class = check_schema(self._organisation, body, self._offered())
         extends = [part["$ref"] for part in body["allOf"]]
         return {"meta:class": its_class, "meta:extends": extends, "meta:abstract": False}
+
+    def _offered(self) -> dict[str, list[str]]:
+        """Return the standard groups, and the classes that each fits as far as its file says."""
+        return {
+            identifier: self._library.schemas.get(identifier, {}).get("meta:intendedToExtend", [])
+            for identifier in specs.STANDARD_GROUPS
+            if identifier not in self.missing_groups
+        }
 
     async def _patch(self, request: web.Request) -> web.Response:
         document = self._find(request, list(self._kept(_plural(request))))

@@ -7,6 +7,7 @@ and field groups that fit it. Once a dataset has a schema, fields may be added a
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from tests.stand_ins.aep import specs
@@ -15,6 +16,8 @@ from tests.stand_ins.aep.organisation import Organisation
 from tests.stand_ins.aep.problems import Refusal, service_problem
 
 SERVICE = "XDM"
+Fits = Mapping[str, list[str]]
+"""Of each standard group, the classes that it fits; an empty list: any."""
 FIELD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -70,7 +73,7 @@ def _check_fields(field: Schema, path: str) -> None:
         _check_fields(field["items"], f"{path}[]")
 
 
-def check_schema(organisation: Organisation, body: Schema, offered: set[str]) -> str:
+def check_schema(organisation: Organisation, body: Schema, offered: Fits) -> str:
     """Judge a tenant's schema by the standard groups that are offered; return its class.
 
     Raises:
@@ -85,10 +88,10 @@ def check_schema(organisation: Organisation, body: Schema, offered: set[str]) ->
         if reference in specs.CLASSES:
             continue
         group = organisation.field_groups.get(str(reference))
-        if group is None and reference not in offered:
+        extends = offered.get(str(reference)) if group is None else group["meta:intendedToExtend"]
+        if extends is None:
             raise refusal(f"allOf: there is no field group [{reference}]")
-        extends = ["all"] if group is None else group["meta:intendedToExtend"]
-        if classes[0] not in extends and "all" not in extends:
+        if extends and classes[0] not in extends and "all" not in extends:
             raise refusal(f"allOf: the field group [{reference}] does not fit the class")
     return str(classes[0])
 
