@@ -167,8 +167,7 @@ async def test_a_body_must_be_a_json_object(sender: Sender, body: bytes, words: 
 
 @pytest.mark.parametrize("document", [{}, {"messages": []}, {"messages": {}}, []])
 async def test_a_batch_needs_messages(sender: Sender, document: object) -> None:
-    url = sender.inlet.url.replace("/collection/", "/collection/batch/")
-    answer = await sender._post(url, document, None)
+    answer = await sender.post_batch_body(document)
     assert answer.status == 400
     assert "messages is missing" in answer.message
 
@@ -177,7 +176,7 @@ async def test_only_json_is_taken_and_nothing_compressed(sender: Sender) -> None
     body = json.dumps(sender.message()).encode()
     assert (await sender.post_bytes(body, "text/plain")).status == 415
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    answer = await sender._send("POST", sender.inlet.url, gzip.compress(body), headers)
+    answer = await sender.send(sender.inlet.url, gzip.compress(body), headers)
     assert answer.status == 415
 
 

@@ -13,7 +13,7 @@ from tests.stand_ins.aep.specs import (
     FLOW_OF_SOURCE,
     FLOW_WITH_MAPPING,
 )
-from tests.stand_ins.aep_sender import Sender, call, sending
+from tests.stand_ins.aep_sender import call, sending
 from tests.stand_ins.aep_steps import (
     CONVERSION,
     FLOWS,
@@ -53,9 +53,7 @@ async def test_what_the_steps_made_takes_data_after_five_minutes(
     inlet = SeededInlet(
         ids["url"], ids["inlet"], ids["connection"], ids["flow"], ids["dataset"], ids["schema"]
     )
-    async with sending(adobe) as other:
-        sender = Sender(other._session, adobe, inlet)
-        await sender.fetch_token()
+    async with sending(adobe, inlet) as sender:
         early = await sender.post(sender.message())
         assert early.status == 400
         assert "takes data after 300 seconds" in early.message

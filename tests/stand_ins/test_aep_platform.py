@@ -128,23 +128,38 @@ async def test_a_dataset_is_made_found_changed_and_deleted(
     assert (await call(adobe, "GET", path)).status == 404
 
 
+def tag_schema(adobe: Adobe, inlet: SeededInlet, *tags: str) -> None:
+    schema = adobe.organisation.schemas.get(inlet.schema_id)
+    assert schema is not None
+    schema["meta:immutableTags"] = list(tags)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"tags": ["unifiedProfile"]}, "tags is not an object"),
         ({"name": ""}, "name"),
         ({"schemaRef": {"id": "other", "contentType": "x"}}, "schemaRef.id"),
         ({"schemaRef": None}, "schemaRef.id"),
-        ({"tags": {"unifiedProfile": "enabled:true"}}, "tags"),
+        ({"tags": {"unifiedProfile": "enabled:true"}}, "tags is not an object of arrays"),
         ({"tags": {"unifiedProfile": ["enabled:true"]}}, "does not have the tag [union]"),
     ],
 )
 async def test_a_dataset_with_a_fault_is_refused(
     adobe: Adobe, inlet: SeededInlet, changes: dict[str, Any], words: str
 ) -> None:
+    tag_schema(adobe, inlet)
     body = {**dataset_body(inlet.schema_id), **changes}
     answer = await call(adobe, "POST", f"{CATALOG}/dataSets", body)
     assert answer.status == 400
     assert words in detail(answer)
+
+
+async def test_a_dataset_names_a_version_of_its_schema(adobe: Adobe, inlet: SeededInlet) -> None:
+    reference = {"id": inlet.schema_id, "contentType": "application/json"}
+    body = {**dataset_body(inlet.schema_id), "schemaRef": reference}
+    answer = await call(adobe, "POST", f"{CATALOG}/dataSets", body)
+    assert "schemaRef.contentType" in detail(answer)
 
 
 async def test_a_dataset_keeps_its_schema(adobe: Adobe, inlet: SeededInlet) -> None:
@@ -158,9 +173,7 @@ async def test_a_dataset_keeps_its_schema(adobe: Adobe, inlet: SeededInlet) -> N
 async def test_a_schema_with_the_tag_lets_a_dataset_into_the_profile_store(
     adobe: Adobe, inlet: SeededInlet
 ) -> None:
-    schema = adobe.organisation.schemas.get(inlet.schema_id)
-    assert schema is not None
-    schema["meta:immutableTags"] = ["union"]
+    tag_schema(adobe, inlet, "union")
     tags = {"unifiedProfile": ["enabled:true"], "unifiedIdentity": ["enabled:true"]}
     body = dataset_body(inlet.schema_id, tags=tags)
     assert (await call(adobe, "POST", f"{CATALOG}/dataSets", body)).status == 201
