@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.stand_ins.aep import Adobe, aep_stand_in
+from tests.stand_ins.aep.specs import FLOW_WITH_MAPPING
 from tests.stand_ins.aep_sender import Sender, sending
 from tests.support.manual_clock import ManualClock
 
@@ -263,6 +264,9 @@ async def test_an_address_that_is_not_allowed_meets_an_empty_403(
 async def test_a_raw_message_names_its_dataflow_in_the_request(adobe: Adobe) -> None:
     async with sending(adobe, data_type="raw") as sender:
         flow_id = sender.inlet.flow_id
+        flow = adobe.organisation.flows.get(flow_id)
+        assert flow is not None
+        assert flow["flowSpec"]["id"] == FLOW_WITH_MAPPING
         bare = {"event_id": "1", "anything": None}
         refused = await sender.post(bare)
         assert refused.status == 400

@@ -223,6 +223,20 @@ async def test_failed_records_are_found_by_their_batch(adobe: Adobe, clock: Manu
     assert row["_errors"][0]["code"] == "DCVS-1105-400"
 
 
+async def test_batches_come_in_the_order_that_is_asked_for(
+    adobe: Adobe, clock: ManualClock
+) -> None:
+    async with sending(adobe) as sender:
+        for _ in range(3):
+            await sender.post(sender.message())
+            clock.move(3600)
+    for order, newest_first in (("asc:created", False), ("desc:created", True)):
+        answer = await call(adobe, "GET", f"{CATALOG}/batches?orderBy={order}")
+        times = [batch["created"] for batch in answer.json.values()]
+        assert len(times) == 3
+        assert times == sorted(times, reverse=newest_first)
+
+
 async def test_batches_are_listed_by_time_status_and_dataset(
     adobe: Adobe, clock: ManualClock
 ) -> None:
