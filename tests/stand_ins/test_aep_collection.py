@@ -190,6 +190,15 @@ async def test_a_request_of_more_than_a_megabyte_is_too_large(
     assert (await sender.post_bytes(filled)).status == status
 
 
+async def test_a_problem_has_a_type_a_title_and_a_report(adobe: Adobe, sender: Sender) -> None:
+    problem = (await sender.post({})).json
+    assert problem.keys() == {"type", "status", "title", "report"}
+    assert problem["title"] == "Invalid XDM Message Format"
+    adobe.rules.change(request_bytes_max=10)
+    too_large = (await sender.post(sender.message())).json
+    assert (too_large["status"], too_large["title"]) == (413, "Request refused")
+
+
 async def test_an_inlet_that_is_gone_is_404(adobe: Adobe, sender: Sender) -> None:
     adobe.organisation.connections.remove(sender.inlet.connection_id)
     answer = await sender.post(sender.message())
@@ -335,3 +344,5 @@ async def test_validation_at_once_says_what_is_wrong(
     adobe.rules.change(sync_validation_supported=False)
     assert (await sender.post(sender.message(), query="?syncValidation=true")).status == 501
     assert (await sender.post(sender.message(), query="?syncValidation=maybe")).status == 400
+    batch = await sender.post_batch(sender.message(), query="?syncValidation=true")
+    assert (batch.status, "batch" in batch.message) == (400, True)
