@@ -281,6 +281,8 @@ async def test_a_mapping_set_is_kept_and_replaced(adobe: Adobe, inlet: SeededInl
     assert (await call(adobe, "GET", f"{one}/mappings")).json["data"] == body["mappings"]
     replaced = await call(adobe, "PUT", one, mapping_set(inlet.schema_id))
     assert replaced.json["version"] == 1
+    bad = mapping_set(inlet.schema_id, expression("nothing_like_it()"))
+    assert (await call(adobe, "PUT", one, bad)).status == 400
     assert len((await call(adobe, "GET", path)).json["data"]) == 1
     assert (await call(adobe, "GET", f"{path}?name=other")).json["data"] == []
     assert (await call(adobe, "GET", f"{path}/other")).status == 404
@@ -341,6 +343,9 @@ async def test_a_preview_copies_fields_and_guesses_nothing(
     answer = (await call(adobe, "POST", f"{CONVERSION}/mappingSets/preview", body)).json
     assert answer["data"] == {"a": {"b": "Hello"}}
     assert answer["errors"][0]["source"] == "upper(metric)"
+    listed = {**body, "data": [body["data"]]}
+    again = (await call(adobe, "POST", f"{CONVERSION}/mappingSets/preview", listed)).json
+    assert again == answer
     assert (await call(adobe, "POST", f"{CONVERSION}/mappingSets/preview", {})).status == 400
 
 

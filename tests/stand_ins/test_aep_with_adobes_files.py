@@ -90,6 +90,11 @@ async def test_an_entity_of_adobes_fields_is_valid(adobe: Adobe) -> None:
             "DCVS-1106-400",
             "#/identityMap/Email/0/authenticatedState",
         ),
+        (
+            {"identityMap": {"Email": [{"id": "a", "kind": "b"}]}},
+            "DCVS-1100-400",
+            "#/identityMap/Email/0",
+        ),
         ({"identityMap": {"Email": {"id": "a"}}}, "DCVS-1104-400", "#/identityMap/Email"),
         ({"timestamp": "11.2.2021"}, "DCVS-1105-400", "#/timestamp"),
         ({"directMarketing": {"linkURL": None}}, "DCVS-1101-400", "#/directMarketing/linkURL"),
@@ -133,6 +138,22 @@ async def test_names_that_are_addresses_become_a_path(adobe: Adobe) -> None:
         "enum",
         "#/_experience/customerJourneyManagement/messageDeliveryfeedback/feedbackStatus",
     )
+
+
+async def test_a_group_may_demand_a_field_and_all_on_the_way_to_it(adobe: Adobe) -> None:
+    execution = next(group for group in JOURNEYS if "execution" in group)
+    schema_id = adobe.new_inlet(groups=[execution]).schema_id
+    within: dict[str, Any] = {"messageExecution": {}}
+    for experience, missing in (
+        ({}, "_experience"),
+        ({"_experience": {}}, "customerJourneyManagement"),
+        ({"_experience": {"customerJourneyManagement": within}}, "messageExecutionID"),
+    ):
+        (violation,) = judged(adobe, schema_id, {**GOOD, **experience})
+        assert violation.message == f"required key [{missing}] not found"
+    within["messageExecution"]["messageExecutionID"] = "1"
+    whole = {**GOOD, "_experience": {"customerJourneyManagement": within}}
+    assert judged(adobe, schema_id, whole) == []
 
 
 async def test_the_registry_answers_a_full_group_in_the_names_of_the_wire(adobe: Adobe) -> None:
