@@ -239,7 +239,9 @@ async def test_what_is_deleted_is_gone(adobe: Adobe, ids: dict[str, str]) -> Non
     assert (await call(adobe, "DELETE", path)).status == 404
 
 
-async def test_lists_are_filtered_and_come_in_pages(adobe: Adobe, ids: dict[str, str]) -> None:
+async def test_lists_are_filtered_and_come_in_pages(
+    adobe: Adobe, clock: ManualClock, ids: dict[str, str]
+) -> None:
     for name in "abc":
         body = {**flow_body(ids["source"], ids["target"]), "name": name}
         await made(adobe, f"{FLOWS}/flows", body)
@@ -259,7 +261,14 @@ async def test_lists_are_filtered_and_come_in_pages(adobe: Adobe, ids: dict[str,
     second = await call(adobe, "GET", FLOWS + following)
     assert [flow["name"] for flow in second.json["items"]] == ["streamer"]
     assert "next" not in second.json["_links"]
-    for query in ("limit=0", "limit=101", "continuationToken=mine", "property=createdAt>5"):
+    now = clock.now()
+    for sign, count in ((">=", 4), ("<=", 4), (">", 0), ("<", 0)):
+        assert len(await names(f"property=createdAt{sign}{now}")) == count
+    assert await names("property=name>=5") == []
+    assert len(await names("property=name")) == 4
+    assert await names("property=nickname") == []
+    wrong = ("limit=0", "limit=x", "limit=101", "continuationToken=mine")
+    for query in (*wrong, "property=name~b", "property=createdAt>now"):
         assert (await call(adobe, "GET", f"{FLOWS}/flows?{query}")).status == 400
 
 

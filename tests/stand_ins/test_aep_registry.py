@@ -312,6 +312,10 @@ async def test_a_primary_identity_becomes_required(
         adobe, "GET", DESCRIPTORS, headers={"Accept": "application/vnd.adobe.xdm-id+json"}
     )
     assert listed.json == {"xdm:descriptorIdentity": [answer.json["@id"]]}
+    links = await call(
+        adobe, "GET", DESCRIPTORS, headers={"Accept": "application/vnd.adobe.xdm-link+json"}
+    )
+    assert links.json["xdm:descriptorIdentity"][0].startswith("/tenant/descriptors/")
     async with sending(adobe, inlet) as sender:
         await sender.post(sender.message("a"))
         await sender.post(sender.message("b", _acme={"person": "x"}))
