@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.stand_ins.aep import Adobe, aep_stand_in
+from tests.stand_ins.aep import Adobe
 from tests.stand_ins.aep.specs import FLOW_WITH_MAPPING
 from tests.stand_ins.aep_sender import Sender, sending
 from tests.support.manual_clock import ManualClock
@@ -17,23 +16,6 @@ from tests.support.manual_clock import ManualClock
 pytestmark = pytest.mark.anyio
 
 MISSING = object()
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def adobe(clock: ManualClock) -> AsyncIterator[Adobe]:
-    async with aep_stand_in(clock=clock) as adobe:
-        yield adobe
-
-
-@pytest.fixture
-async def sender(adobe: Adobe) -> AsyncIterator[Sender]:
-    async with sending(adobe) as sender:
-        yield sender
 
 
 def changed(message: dict[str, Any], path: str, value: object) -> dict[str, Any]:

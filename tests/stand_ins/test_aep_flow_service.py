@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.stand_ins.aep import Adobe, SeededInlet, aep_stand_in
+from tests.stand_ins.aep import Adobe, SeededInlet
 from tests.stand_ins.aep.specs import (
     CUSTOMERIO_CONNECTION,
     FLOW_OF_SOURCE,
@@ -29,17 +28,6 @@ from tests.stand_ins.aep_steps import (
 from tests.support.manual_clock import ManualClock
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def adobe(clock: ManualClock) -> AsyncIterator[Adobe]:
-    async with aep_stand_in(clock=clock) as adobe:
-        yield adobe
 
 
 @pytest.fixture
@@ -206,6 +194,7 @@ async def test_a_change_must_name_the_present_etag(adobe: Adobe, ids: dict[str, 
         {"op": "replace", "path": "/absent", "value": 1},
         {"op": "remove", "path": "/sourceConnectionIds/7"},
         {"op": "move", "path": "/name", "from": "/id"},
+        {"op": "test", "path": "/name", "value": "other"},
         {"op": "add", "path": "name", "value": 1},
         {"op": "add", "path": "/name"},
     ],
@@ -267,6 +256,7 @@ async def test_lists_are_filtered_and_come_in_pages(
     assert await names("property=name>=5") == []
     assert len(await names("property=name")) == 4
     assert await names("property=nickname") == []
+    assert await names("property=nickname==None") == []
     wrong = ("limit=0", "limit=x", "limit=101", "continuationToken=mine")
     for query in (*wrong, "property=name~b", "property=createdAt>now"):
         assert (await call(adobe, "GET", f"{FLOWS}/flows?{query}")).status == 400

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.stand_ins.aep import Adobe, SeededInlet, aep_stand_in
+from tests.stand_ins.aep import Adobe, SeededInlet
 from tests.stand_ins.aep_sender import call, sending
 from tests.stand_ins.aep_steps import CATALOG, CONVERSION, REGISTRY, dataset_body, detail, made
 from tests.support.manual_clock import ManualClock
@@ -20,22 +19,6 @@ EXPORT = "/data/foundation/export/batches"
 NAMESPACES = "/data/core/idnamespace/identities"
 METRICS = "/data/infrastructure/observability/insights/metrics"
 JSON_PATCH = {"Content-Type": "application/json-patch+json"}
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def adobe(clock: ManualClock) -> AsyncIterator[Adobe]:
-    async with aep_stand_in(clock=clock) as adobe:
-        yield adobe
-
-
-@pytest.fixture
-async def inlet(adobe: Adobe) -> SeededInlet:
-    return adobe.new_inlet()
 
 
 # The gateway

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.stand_ins.aep import Adobe, aep_stand_in
+from tests.stand_ins.aep import Adobe
 from tests.stand_ins.aep.specs import EXPERIENCE_EVENT, INDIVIDUAL_PROFILE
 from tests.stand_ins.aep_sender import Sender, call, sending
 from tests.stand_ins.aep_steps import (
@@ -33,17 +32,6 @@ SCHEMAS = f"{REGISTRY}/tenant/schemas"
 DESCRIPTORS = f"{REGISTRY}/tenant/descriptors"
 UNION = {"op": "add", "path": "/meta:immutableTags", "value": ["union"]}
 PROPERTIES = "/definitions/customFields/properties/_acme/properties"
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def adobe(clock: ManualClock) -> AsyncIterator[Adobe]:
-    async with aep_stand_in(clock=clock) as adobe:
-        yield adobe
 
 
 @pytest.fixture
