@@ -78,6 +78,11 @@ _add(_db, "salvage", "db:salvage", "Rescue what can be read of a damaged databas
 _add(_db, "shell", "db:shell", "Open sqlite3 on the database, for reading.")
 _add(_db, "confirm-clock", "db:confirm_clock", "Confirm the wall clock after a jump.")
 
+_mapping = _group("mapping", "See and try what events become for Adobe Experience Platform.")
+_add(_mapping, "show", "mapping:show", "Show the rules that apply.")
+_add(_mapping, "render", "mapping:render", "Print the XDM entity of an event; send nothing.")
+_add(_mapping, "test", "mapping:test", "Compare entities with those that are kept in files.")
+
 completion.register(app)
 
 
