@@ -146,10 +146,14 @@ def test_an_event_of_an_unusable_time_is_consent_as_of_its_receipt() -> None:
 
 def test_a_users_rule_can_say_more() -> None:
     rules = tuple(
-        Rule(destination=f"consents.marketing.sms.{name}", source=source, types=("sms.unsubscribed",),
-             origin="m.toml:1")
+        Rule(
+            destination=f"consents.marketing.sms.{name}",
+            source=source,
+            types=("sms.unsubscribed",),
+            origin="m.toml:1",
+        )
         for name, source in (("val", '"n"'), ("reason", "data.why"))
-    )  # fmt: skip
+    )
     mapper = Mapper(SETTINGS, [Layer(rules=rules)])
     body = body_of("sms", "unsubscribed", delivery_id="RPIL", why="STOP", **ANN)
     record = record_of(body, mapper)

@@ -16,6 +16,7 @@ from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import Identity, MappingSettings
 from tests.core.xdm.events import (
     AT_SECONDS,
+    CLICKED,
     RECEIVED_AT,
     SETTINGS,
     body_of,
@@ -27,12 +28,14 @@ from tests.core.xdm.events import (
 )
 
 
-def layer(*rules: Rule, remove: tuple[str, ...] = (), **fields: str) -> Layer:
+def layer(
+    *rules: Rule, remove: tuple[str, ...] = (), fields: dict[str, str] | None = None
+) -> Layer:
     """Make a layer; fields are named below the tenant's own group."""
     return Layer(
         rules=rules,
         remove=remove,
-        fields={f"_{{tenant}}.customerio.{name}": kind for name, kind in fields.items()},
+        fields={f"_{{tenant}}.customerio.{name}": kind for name, kind in (fields or {}).items()},
     )
 
 
@@ -52,9 +55,6 @@ def with_layers(*layers: Layer, settings: MappingSettings = SETTINGS) -> Mapper:
 
 def result_of(body: bytes, mapper: Mapper, **changes: Any) -> Mapped | Unmappable | None:  # noqa: ANN401 - of `stored`
     return mapper.map(stored(body, **changes), body)
-
-
-CLICKED = body_of("email", "clicked", delivery_id="RPIL", link_id=7, href="https://example.com")
 
 
 def test_a_users_rule_wins_where_it_gives_a_value_and_leaves_the_rest() -> None:
@@ -109,7 +109,7 @@ def test_a_users_own_field_is_written_with_its_kind() -> None:
     mine = layer(
         rule("OWN.order.total", "data.total"),
         rule("OWN.labels", "data.labels"),
-        **{"order.total": "number", "labels": "array"},
+        fields={"order.total": "number", "labels": "array"},
     )
     body = body_of("email", "sent", total=2.5, labels=["a", None, 7, {}])
     group = own(entity_of(body, with_layers(mine)))
@@ -135,7 +135,7 @@ def test_a_users_own_field_is_written_with_its_kind() -> None:
 def test_a_users_value_that_does_not_fit_is_an_error_that_names_rule_and_path(
     kind: str, value: object
 ) -> None:
-    mapper = with_layers(layer(rule("OWN.mine", "data.value"), mine=kind))
+    mapper = with_layers(layer(rule("OWN.mine", "data.value"), fields={"mine": kind}))
     result = result_of(body_of("email", "sent", value=value), mapper)
     assert result == Unmappable(
         path="_acme.customerio.mine",
@@ -153,7 +153,9 @@ def test_an_error_says_nothing_of_the_value() -> None:
 
 
 def test_a_users_blank_text_is_no_value_and_no_error() -> None:
-    mapper = with_layers(layer(rule("OWN.mine", 'concat(data.value, "")'), mine="integer"))
+    mapper = with_layers(
+        layer(rule("OWN.mine", 'concat(data.value, "")'), fields={"mine": "integer"})
+    )
     assert "mine" not in own(entity_of(body_of("email", "sent", value=""), mapper))
 
 
@@ -256,7 +258,7 @@ def test_a_path_of_a_group_that_is_switched_off_is_refused_with_its_setting() ->
 )
 def test_a_field_that_cannot_be_is_refused_at_once(fields: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="cannot be added"):
-        with_layers(layer(**fields))
+        with_layers(layer(fields=fields))
 
 
 def test_an_identity_whose_source_means_nothing_is_refused_at_once() -> None:
@@ -334,7 +336,7 @@ def test_rules_know_what_the_outbox_knows() -> None:
     names = ("position", "source", "received_at", "time", "type", "tenant", "event_id")
     mine = layer(
         *(rule(f"OWN.my_{name}", f"streamer.{name}") for name in names),
-        **{f"my_{name}": "text" for name in names},
+        fields={f"my_{name}": "text" for name in names},
     )
     group = own(entity_of(CLICKED, with_layers(mine)))
     assert {name: group[f"my_{name}"] for name in names} == {
