@@ -97,7 +97,7 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
         if offline
         else find_secret(
             named_file=wanted.client_secret_file,
-            before=before and before.client_secret,
+            before=before.client_secret if before else None,
             data_dir=data_dir,
             destination=name,
         )
@@ -107,7 +107,7 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
         data_dir=data_dir,
         destination=name,
         name=wanted.name,
-        schema_id=before and before.schema_id,
+        schema_id=before.schema_id if before else None,
         access=_access(wanted, before, secret, offline=offline),
         secret=secret,
         profile=wanted.profile,
@@ -115,7 +115,7 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
         journey_optimizer=wanted.journey_optimizer or bool(before and before.journey_optimizer),
         raw=wanted.raw or bool(before and before.mode == "raw"),
         adobe_source=wanted.adobe_source,
-        extra_fields=_extra_fields(before),
+        extra_fields=extra_fields(before),
     )
 
 
@@ -146,8 +146,10 @@ def _before(config: Config, name: str) -> AepOptions | None:
 def _access(
     wanted: Wanted, before: AepOptions | None, secret: ClientSecret, *, offline: bool
 ) -> Access:
-    org_id = wanted.org or (before and before.ims_org_id) or ("ORG@AdobeOrg" if offline else None)
-    client_id = wanted.client_id or (before and before.client_id) or (offline and "CLIENT")
+    org_id = wanted.org or (before.ims_org_id if before else None)
+    client_id = wanted.client_id or (before.client_id if before else None)
+    if offline:
+        org_id, client_id = org_id or "ORG@AdobeOrg", client_id or "CLIENT_ID"
     missing = [
         option for option, value in (("--org", org_id), ("--client-id", client_id)) if not value
     ]
@@ -164,17 +166,15 @@ def _access(
         client_id=client_id,
         client_secret=secret.value,
         sandbox=wanted.sandbox or (before.sandbox if before else str(DEFAULTS["sandbox"])),
-        ims_url=_url("--ims-url", wanted.ims_url, before and before.ims_url, "ims_url"),
-        platform_url=_url(
-            "--platform-url", wanted.platform_url, before and before.platform_url, "platform_url"
-        ),
+        ims_url=_url("--ims-url", wanted.ims_url, before, "ims_url"),
+        platform_url=_url("--platform-url", wanted.platform_url, before, "platform_url"),
         scopes=before.scopes if before else str(DEFAULTS["scopes"]),
-        ca_file=before and before.ca_file,
+        ca_file=before.ca_file if before else None,
     )
 
 
-def _url(option: str, given: str | None, before: str | None, key: str) -> str:
-    url = given or before or str(DEFAULTS[key])
+def _url(option: str, given: str | None, before: AepOptions | None, key: str) -> str:
+    url = given or str(getattr(before, key) if before else DEFAULTS[key])
     try:
         formats.check("url", url)
     except ValueError as error:
@@ -182,7 +182,7 @@ def _url(option: str, given: str | None, before: str | None, key: str) -> str:
     return url.rstrip("/")
 
 
-def _extra_fields(before: AepOptions | None) -> Mapping[str, str]:
+def extra_fields(before: AepOptions | None) -> Mapping[str, str]:
     """Return the fields that the destination's mapping file adds to the tenant's group."""
     if before is None or before.mapping is None:
         return {}

@@ -76,7 +76,9 @@ class Delivery:
         elif outcome.reason == FAILED:
             over = self._patience.fail(message.position)
             if over or (alone and self._dividing):
-                return rejected(FAILED, f"{outcome.detail} (each time, and to this event by itself)")
+                return rejected(
+                    FAILED, f"{outcome.detail} (each time, and to this event by itself)"
+                )
         return outcome
 
     def _settle(self, part: Part, said: Sequence[Outcome]) -> bool:

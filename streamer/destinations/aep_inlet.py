@@ -70,9 +70,7 @@ class Inlet:
     def _with(self, token: str) -> dict[str, str]:
         return {**self._headers, "Authorization": f"Bearer {token}"}
 
-    async def _post(
-        self, messages: Sequence[Message], headers: dict[str, str]
-    ) -> list[Outcome]:
+    async def _post(self, messages: Sequence[Message], headers: dict[str, str]) -> list[Outcome]:
         count = len(messages)
         bytes_max = ANSWER_BYTES_MAX + ANSWER_BYTES_PER_EVENT * count
         try:

@@ -23,9 +23,7 @@ from streamer.core.privacy import Redactor, UnredactableBody
 from streamer.core.xdm.mapper import Mapper, Unmappable
 from streamer.destinations.aep_options import AepOptions
 
-NOTHING_TO_SEND = Outcome(
-    Verdict.ACCEPTED, receipt="nothing-to-send", scope=Scope.UNSENT
-)
+NOTHING_TO_SEND = Outcome(Verdict.ACCEPTED, receipt="nothing-to-send", scope=Scope.UNSENT)
 """Of an event that this destination has nothing to say of. It proves nothing of Adobe."""
 
 _OPEN, _COMMA, _CLOSE = b'{"messages":[', b",", b"]}"
@@ -60,9 +58,7 @@ class Frame(msgspec.Struct, frozen=True):
 _AROUND = len(_OPEN) + len(_CLOSE) - len(_COMMA)  # the last message has no comma behind it
 
 
-def pack(
-    messages: Iterable[Message], frame: Frame, bytes_max: int
-) -> Iterator[list[Message]]:
+def pack(messages: Iterable[Message], frame: Frame, bytes_max: int) -> Iterator[list[Message]]:
     """Cut messages, in order, into requests of at most ``bytes_max``; each of them fits alone."""
     part: list[Message] = []
     total = _AROUND
