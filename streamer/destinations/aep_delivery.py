@@ -23,6 +23,8 @@ from streamer.destinations.aep_patience import Patience
 Part = Sequence[Message]
 """The messages of one request."""
 
+_FINAL = {Verdict.ACCEPTED, Verdict.REJECTED}
+
 
 class Delivery:
     """The requests of one `send`."""
@@ -100,20 +102,24 @@ class Delivery:
             return ()
         if self._dividing and all(outcome.reason == FAILED for outcome in said):
             return part
-        unclear = [outcome.reason == UNRESOLVED for outcome in said]
-        if all(
-            at or outcome.verdict is Verdict.ACCEPTED
-            for at, outcome in zip(unclear, said, strict=True)
-        ):
-            return [message for message, at in zip(part, unclear, strict=True) if at]
-        return ()
+        told = [outcome for outcome in said if outcome.reason != UNRESOLVED]
+        if any(outcome.verdict not in _FINAL for outcome in told):
+            return ()
+        return [
+            message
+            for message, outcome in zip(part, said, strict=True)
+            if outcome.reason == UNRESOLVED
+        ]
 
     def _resend(self, part: Part, said: Sequence[Outcome], again: Part) -> None:
         unclear = {message.position for message in again}
         for message, outcome in zip(part, said, strict=True):
-            if message.position not in unclear:
-                self.outcomes[message.position] = outcome
-        self.resent += sum(outcome.reason == UNRESOLVED for outcome in said)
+            if message.position in unclear:
+                self.resent += outcome.reason == UNRESOLVED
+                continue
+            self.outcomes[message.position] = outcome
+            if outcome.verdict is not Verdict.ACCEPTED:
+                self._pending.clear()  # nothing new goes out behind it
         whole = len(again) == len(part)
         self._pending.extendleft(reversed(_halves(again) if whole else (again,)))
 

@@ -134,7 +134,7 @@ class RawAuthor:
             return unfit("unreadable", "the event's body is not JSON in UTF-8, or nested too deep")
         return _if_it_fits(Message(event.position, body), Frame(), self._bytes_max)
 
-    def frame(self, now_ms: int) -> Frame:  # noqa: ARG002 - nothing here depends on the time
+    def frame(self, now_ms: int) -> Frame:
         """Return nothing: a body stands alone."""
         return Frame()
 
