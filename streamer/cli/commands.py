@@ -78,6 +78,15 @@ _add(_db, "salvage", "db:salvage", "Rescue what can be read of a damaged databas
 _add(_db, "shell", "db:shell", "Open sqlite3 on the database, for reading.")
 _add(_db, "confirm-clock", "db:confirm_clock", "Confirm the wall clock after a jump.")
 
+_aep = _group("aep", "Set up and look after Adobe Experience Platform.")
+_add(_aep, "setup", "aep:setup", "Make what events need in Adobe, and configure it here.")
+_add(_aep, "status", "aep:status", "Show both sides of a destination in Adobe.")
+_add(_aep, "doctor", "aep:doctor", "Look at everything in Adobe that could lose events.")
+_add(_aep, "runs", "aep:runs", "List what the dataflow took in, and what failed.")
+_add(_aep, "enable", "aep:enable", "Switch the dataflow on.")
+_add(_aep, "disable", "aep:disable", "Switch the dataflow off.")
+_add(_aep, "teardown", "aep:teardown", "Delete what the setup made.")
+
 completion.register(app)
 
 

@@ -78,6 +78,10 @@ CURSOR_MENDED = _incident("STR-308", "What was settled ahead of a cursor could n
 UNSETTLED = _condition(
     "STR-309", "The database refuses what a destination answered: the destination is held"
 )
+AEP_SHED = _incident("STR-320", "An event was sent to Adobe without what made it too large")
+AEP_UNANSWERED = _incident(
+    "STR-321", "Adobe did not say what became of some events: they are sent again"
+)
 
 ALARMS: dict[str, Alarm] = {
     alarm.code: alarm for alarm in list(globals().values()) if isinstance(alarm, Alarm)

@@ -11,7 +11,9 @@ from msgspec import Meta
 from streamer.core import limits
 from streamer.core.rules import Complaint, Rule
 from streamer.core.xdm.settings import ENTITY_BYTES_MAX
+from streamer.destinations.aep_url import batch_url
 from streamer.destinations.common_options import EVENT_TYPES, FILE_PATH, URL, CommonOptions, Secret
+from streamer.destinations.http_headers import is_token
 
 REQUEST_BYTES_MAX = 1_000_000
 """Adobe answers 413 to a request of more than 1 MB; the smaller of the two megabytes is safe."""
@@ -53,6 +55,22 @@ def _xdm_needs(
         "is missing: mode `xdm` needs it",
         "`streamer aep setup` makes the schema and the dataset, and writes all of this.",
     )
+
+
+def _is_an_inlet(inlet_url: str) -> Complaint | None:
+    try:
+        batch_url(inlet_url)
+    except ValueError as error:
+        hint = "`streamer aep setup` writes it; in Adobe it stands on the page of the connection."
+        return Complaint("inlet_url", str(error), hint)
+    return None
+
+
+def _fit_for_a_header(sandbox: str, flow_id: str) -> Complaint | None:
+    for key, value in (("sandbox", sandbox), ("flow_id", flow_id)):
+        if not is_token(value):
+            return Complaint(key, "must not be empty, and has no blanks or unusual characters")
+    return None
 
 
 def _both_or_none(client_id: str | None, client_secret: Secret | None) -> Complaint | None:
@@ -179,6 +197,8 @@ class AepOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(("mode", "tenant", "dataset_id", "schema_id"), _xdm_needs),
+        Rule(("inlet_url",), _is_an_inlet),
+        Rule(("sandbox", "flow_id"), _fit_for_a_header),
         Rule(("client_id", "client_secret"), _both_or_none),
     )
 

@@ -24,7 +24,7 @@ from streamer.core.cloudevents import (
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
 from streamer.core.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_PER_EVENT, SINGLE_SECONDS_MAX
-from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict, deferred, held
+from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict
 from streamer.core.privacy import Redactor
 from streamer.core.standard_webhooks import message_id, signed_headers, signing_key
 from streamer.destinations.base import Destination, Finding
@@ -32,16 +32,8 @@ from streamer.destinations.common_options import Secret
 from streamer.destinations.http_answer import judge_accepting_body, judge_status, unpack
 from streamer.destinations.http_headers import is_token
 from streamer.destinations.options import HttpOptions
-from streamer.destinations.transport import Answer, Fault, Transport, TransportError
-
-_CERTIFICATE_DAYS_LOW = 14
-_DAY_MS = 86_400_000
-
-_PROBE_HINTS = {
-    Fault.DNS: "See whether `url` is spelt right, and whether this machine resolves other names.",
-    Fault.TLS: "See whether the port is one that speaks TLS.",
-    Fault.CERTIFICATE: "Have it renewed, or set `ca_file` if its authority is your own.",
-}
+from streamer.destinations.reaching import outcome_without_answer, try_to_reach
+from streamer.destinations.transport import Answer, Transport, TransportError
 
 
 class HttpDestination(Destination):
@@ -101,16 +93,10 @@ class HttpDestination(Destination):
 
     async def probe(self) -> list[Finding]:
         """Connect, look at the certificate and at our key; send no request."""
-        findings = [self._signing_finding()]
-        try:
-            reached = await self._transport.reach(self._options.url)
-        except TransportError as error:
-            hint = _PROBE_HINTS.get(error.fault, "See whether it can be reached from this machine.")
-            return [*findings, Finding(False, "the server cannot be reached", str(error), hint)]
-        findings.append(Finding(True, "the server can be reached", reached.address))
-        if reached.certificate_expires_at is not None:
-            findings.append(self._certificate_finding(reached.certificate_expires_at))
-        return findings
+        reached = await try_to_reach(
+            self._transport, self._options.url, setting="url", now_ms=self._clock.now()
+        )
+        return [self._signing_finding(), *reached]
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -147,7 +133,7 @@ class HttpDestination(Destination):
                 answer_bytes_max=bytes_max,
             )
         except TransportError as error:
-            return [_outcome_without_answer(error)] * len(events)
+            return [outcome_without_answer(error)] * len(events)
         outcome = judge_status(
             answer.status,
             retry_after=answer.headers.get("retry-after"),
@@ -180,21 +166,6 @@ class HttpDestination(Destination):
         if self._key is None:
             return Finding(True, "requests are not signed", "no signing_key is set")
         return Finding(True, "requests are signed", "the signing key can be read")
-
-    def _certificate_finding(self, expires_at: int) -> Finding:
-        days = (expires_at - self._clock.now()) // _DAY_MS
-        left = f"for {days} more days"
-        if days >= _CERTIFICATE_DAYS_LOW:
-            return Finding(True, "the certificate is valid", left)
-        hint = "Have whoever runs the server renew it now."
-        return Finding(False, "the certificate runs out soon", left, hint)
-
-
-def _outcome_without_answer(error: TransportError) -> Outcome:
-    """Hold on a bad certificate, since somebody has to act; all else may pass by itself."""
-    if error.fault is Fault.CERTIFICATE:
-        return held(error.fault.value, str(error))
-    return deferred(error.fault.value, str(error))
 
 
 def _fixed_headers(options: HttpOptions, bearer_token: str | None) -> dict[str, str]:

@@ -25,6 +25,7 @@ from streamer.core.cloudevents import source_of
 from streamer.core.event import StoredEvent
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected
 from streamer.core.retry_after import parse_retry_after
+from streamer.destinations.foreign_text import fit_to_show
 
 _REJECTING = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
 
@@ -183,10 +184,4 @@ def _outcome_of(event: StoredEvent, reasons: dict[tuple[str, str], str]) -> Outc
     by_uri = reasons.pop((source_of(event), event.event_id), None)
     by_name = reasons.pop((event.source, event.event_id), None)
     reason = by_uri if by_uri is not None else by_name
-    return ACCEPTED if reason is None else rejected("refused", _fit_to_show(reason))
-
-
-def _fit_to_show(reason: str) -> str:
-    """Take out of somebody else's text what must not reach a log: addresses, control characters."""
-    line = "".join(character if character.isprintable() else " " for character in reason)
-    return " ".join("(address)" if "@" in word else word for word in line.split())
+    return ACCEPTED if reason is None else rejected("refused", fit_to_show(reason))

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from streamer.core import limits
 from streamer.core.rules import Complaint, Rule
+from streamer.destinations.aep_options import AepOptions
 from streamer.destinations.common_options import FILE_PATH, URL, CommonOptions, Secret
 from streamer.destinations.http_headers import check_headers
 
@@ -99,5 +100,5 @@ class HttpOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", ta
         return urlsplit(self.url).hostname or "-"
 
 
-DestinationOptions = FileOptions | StdoutOptions | HttpOptions
+DestinationOptions = FileOptions | StdoutOptions | HttpOptions | AepOptions
 """The one list of kinds: kind ``x`` is implemented in ``streamer.destinations.x``."""

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from streamer.core.errors import StreamerError
+from streamer.core.xdm import builtin
 from streamer.core.xdm.fields import FieldGroup, field_groups, fields_of, in_tenants_name
 from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import MappingSettings
@@ -57,7 +58,6 @@ async def discover(
     journey_optimizer: bool,
     consent: bool,
     extra_fields: Mapping[str, str],
-    rules: Iterable[Rule],
 ) -> Discovered:
     """Find out which field groups there are; without a platform, all are taken to be there.
 
@@ -75,7 +75,7 @@ async def discover(
         groups=[group.id for group in wanted if group.id not in missing],
         consent_groups=[group.id for group in consents],
         fields=schema["definitions"]["customFields"]["properties"],
-        mappings=mappings_of(rules, tenant),
+        mappings=mappings_of(builtin.rules(settings), tenant),
     )
     return Discovered(
         content=content, left_out=[group.title for group in wanted if group.id in missing]

@@ -18,7 +18,8 @@ import msgspec
 from streamer.clock import Clock
 from streamer.core.errors import StreamerError
 from streamer.core.limits import KIB
-from streamer.destinations.transport import Transport, TransportError
+from streamer.destinations.aep_url import batch_url
+from streamer.destinations.transport import Fault, Transport, TransportError
 from streamer.provision.aep_platform import FLOWS, Platform, Tokens
 from streamer.provision.aep_problem import quoted
 
@@ -43,18 +44,12 @@ class Inlet(msgspec.Struct, frozen=True, kw_only=True):
     """As Adobe gave it, for single messages."""
     sandbox: str
 
-    @property
-    def batch_url(self) -> str:
-        """Where batches go: ``…/collection/batch/ID`` beside ``…/collection/ID``."""
-        front, _, inlet_id = self.url.rpartition("/")
-        return f"{front}/batch/{inlet_id}"
-
 
 class Knock(msgspec.Struct, frozen=True):
     """What an inlet said to a batch of no messages."""
 
     state: str
-    """``ready``, ``refused`` for the token's or the address's sake, or ``not yet``."""
+    """``ready``; ``refused``, for the token's sake or ours; ``unreachable``; or ``not yet``."""
     detail: str
 
 
@@ -69,13 +64,16 @@ async def knock(transport: Transport, tokens: Tokens, inlet: Inlet) -> Knock:
     try:
         answer = await transport.request(
             "POST",
-            inlet.batch_url,
+            batch_url(inlet.url),
             headers=headers,
             body=b'{"messages":[]}',
             answer_bytes_max=_ANSWER_BYTES_MAX,
         )
+    except ValueError as error:
+        return Knock("refused", f"its URL {error}")
     except TransportError as error:
-        return Knock("not yet", str(error))
+        passing = error.fault not in {Fault.DNS, Fault.TLS, Fault.CERTIFICATE}
+        return Knock("not yet" if passing else "unreachable", str(error))
     if answer.status == 401:
         tokens.reject(token)
     said = " ".join(filter(None, [f"it answered {answer.status}", quoted(answer.body)]))
@@ -144,7 +142,7 @@ class Waiting:
             refused += answer.state == "refused"
             left = until - self._clock.monotonic()
             # The first token may have been an old one; a second refusal is about the credentials.
-            if refused > 1 or left <= 0:
+            if refused > 1 or answer.state == "unreachable" or left <= 0:
                 raise _not_taken(answer)
             self._tell(left, f"the inlet does not take calls yet: {answer.detail}")
             await self._clock.sleep(LOOK_SECONDS)

@@ -107,12 +107,16 @@ class Walk:
 
     def __init__(
         self,
-        platform: Platform,
+        platform: Platform | None,
         *,
         write: bool,
         tell: Callable[[Act], None] = lambda act: None,
     ) -> None:
-        """Unless ``write``, only GET is called; ``tell`` hears of each step as it ends."""
+        """Unless ``write``, only GET is called, and without a platform nothing at all.
+
+        ``tell`` hears of each step as it ends.
+        """
+        assert platform is not None or not write
         self._platform = platform
         self._write = write
         self._tell = tell
@@ -139,21 +143,23 @@ class Walk:
         return ids, acts
 
     async def _step(self, resource: Resource, ids: Ids, *, findable: bool) -> Act:
-        found = await resource.find(self._platform, ids) if findable else None
-        if found is not None:
-            return await self._keep(resource, found, ids)
+        platform = self._platform
+        found = await resource.find(platform, ids) if platform and findable else None
+        if platform and found is not None:
+            return await self._keep(platform, resource, found, ids)
         call = resource.creation(ids)
-        if not self._write:
+        if platform is None or not self._write:
             return _act(resource, "to make", f"{{{resource.key}}}", calls=[call])
-        return _act(resource, "made", await self._create(resource, call, ids), calls=[call])
+        made = await _create(platform, resource, call, ids)
+        return _act(resource, "made", made, calls=[call])
 
-    async def _keep(self, resource: Resource, found: Found, ids: Ids) -> Act:
+    async def _keep(self, platform: Platform, resource: Resource, found: Found, ids: Ids) -> Act:
         changes = resource.changes(found, ids)
         if not changes:
             return _act(resource, "kept", found.id)
         if self._write:
             for change in changes:
-                await self._platform.make(change.call)
+                await platform.make(change.call)
         return _act(
             resource,
             "changed" if self._write else "to change",
@@ -162,19 +168,20 @@ class Walk:
             calls=[change.call for change in changes],
         )
 
-    async def _create(self, resource: Resource, call: Call, ids: Ids) -> str:
-        for number in range(1, CREATIONS_MAX + 1):
-            try:
-                return resource.created_id(await self._platform.make(call))
-            except PlatformError as error:
-                if not error.uncertain:
-                    raise
-                found = await resource.find(self._platform, ids)
-                if found is not None:
-                    return found.id
-                if number == CREATIONS_MAX:
-                    raise
-        raise AssertionError("the last try returns or raises")
+
+async def _create(platform: Platform, resource: Resource, call: Call, ids: Ids) -> str:
+    for number in range(1, CREATIONS_MAX + 1):
+        try:
+            return resource.created_id(await platform.make(call))
+        except PlatformError as error:
+            if not error.uncertain:
+                raise
+            found = await resource.find(platform, ids)
+            if found is not None:
+                return found.id
+            if number == CREATIONS_MAX:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 Acts = list[Act]

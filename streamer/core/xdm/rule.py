@@ -29,3 +29,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Why, for the table in the documents."""
     origin: str = BUILT_IN
     """`BUILT_IN`, or the file and place that it was read from."""
+
+
+def quoted(text: str) -> str:
+    """Write a text as a literal of the language."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
