@@ -85,6 +85,7 @@ _add(_aep, "doctor", "aep:doctor", "Look at everything in Adobe that could lose 
 _add(_aep, "runs", "aep:runs", "List what the dataflow took in, and what failed.")
 _add(_aep, "enable", "aep:enable", "Switch the dataflow on.")
 _add(_aep, "disable", "aep:disable", "Switch the dataflow off.")
+_add(_aep, "reconcile", "aep_reconcile:reconcile", "Note what Adobe dropped after accepting it.")
 _add(_aep, "teardown", "aep:teardown", "Delete what the setup made.")
 
 completion.register(app)

@@ -68,7 +68,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Books(Platform):
     """The platform's books of what it took in; everything else is `Platform`."""
 
-    async def batches(self, dataset_id: str, *, created_since: int) -> AsyncIterator[Batch]:
+    async def batches(self, dataset_id: str, *, created_since: int) -> AsyncGenerator[Batch]:
         """List the batches of a dataset in the order in which they were begun.
 
         Raises:
@@ -93,7 +93,7 @@ class Books(Platform):
             if len(documents) < PAGE:
                 return
 
-    async def failures(self, batch: Batch) -> AsyncIterator[Record | Unreadable]:
+    async def failures(self, batch: Batch) -> AsyncGenerator[Record | Unreadable]:
         """Read the records of a batch that were dropped.
 
         Adobe has two places for them, and a batch need not have both.

@@ -118,6 +118,16 @@ def add(db: Connection, destination: str, found: Sequence[Found], *, now: int) -
     return int(db.total_changes - before)
 
 
+def unknown_of(db: Connection, destination: str, found: Sequence[Found]) -> list[Found]:
+    """Return what `add` would write down."""
+    known = "SELECT 1 FROM late_failures WHERE destination = ? AND batch_id = ? AND record_id = ?"
+    return [
+        one
+        for one in found
+        if db.execute(known, (destination, one.batch_id, one.record_id)).fetchone() is None
+    ]
+
+
 def count_in_batch(db: Connection, destination: str, batch_id: str) -> int:
     """Count the rows of one batch."""
     (rows,) = db.execute(

@@ -63,6 +63,7 @@ class DestinationStory(msgspec.Struct, frozen=True):
     """What one destination made of one event."""
 
     destination: str
+    kind: str
     fate: Fate
     state: str
     """Of the event's lane: ``ready``, ``waiting``, ``held`` or ``paused``."""
@@ -127,6 +128,7 @@ def _tell(db: Connection, event: StoredEvent, known: Known, against: _Against) -
     pending = fate is Fate.PENDING
     return DestinationStory(
         destination=known.name,
+        kind=known.kind,
         fate=fate,
         state="paused" if known.paused_at is not None else state.state,
         cursor=position,
