@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -26,20 +26,22 @@ from streamer.core.xdm import builtin, consent
 from streamer.core.xdm.expression import Evaluate, compile_expression
 from streamer.core.xdm.fields import field_groups, fields_of, near_path
 from streamer.core.xdm.identities import Identities, Source, identity_map
-from streamer.core.xdm.kinds import TEXT_DIGITS_MAX, fit_text
+from streamer.core.xdm.kinds import fit_text
+from streamer.core.xdm.mapping_file import Layer
 from streamer.core.xdm.plan import Node, Step, Unfit, draft_of, required_names, step
 from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import MappingSettings
 from streamer.core.xdm.shedding import shed_to_fit
-
-if TYPE_CHECKING:
-    from streamer.core.xdm.mapping_file import Layer
+from streamer.core.xdm.tenant_group import require_extra_fields
 
 PLANS_MAX = 500
 """Plans that are kept: six times as many as types are known. Types come from outside."""
 
 SECONDS_MAX = 4_096
 """Moments whose text is kept: events come in about the order of their times."""
+
+DIGITS_MAX = 4_300
+"""Python refuses to read an integer of more."""
 
 
 class Mapped(msgspec.Struct, frozen=True):
@@ -77,11 +79,12 @@ class Mapper:
         """Put the rules together.
 
         Raises:
-            ConfigurationError: a rule writes to a path that is not in the schema.
-            ExpressionError: the source of an identity means nothing.
+            ConfigurationError: a rule writes to a path that is not in the schema, a user's own
+                field cannot be, or the source of an identity means nothing.
         """
         self._settings = settings
         extra = {path: kind for layer in layers for path, kind in layer.fields.items()}
+        require_extra_fields(extra)
         self._fields = fields_of(field_groups(settings), extra)
         if settings.produces == "consent":
             self._fields |= consent.subscription_fields(settings.topics)
@@ -236,7 +239,7 @@ def _document_leniently(body: bytes) -> dict[str, Any] | None:
 
 
 def _integer(digits: str) -> int | None:
-    return int(digits) if len(digits) <= TEXT_DIGITS_MAX else None
+    return int(digits) if len(digits) <= DIGITS_MAX else None
 
 
 def _moment(milliseconds: int) -> str:
