@@ -48,15 +48,12 @@ _METHODS = ("equals", "equalsIgnoreCase")
 
 _LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
-_LEVELS: tuple[frozenset[str], ...] = (
-    frozenset({"||"}),
-    frozenset({"&&"}),
-    frozenset({"==", "!="}),
-    frozenset({"<", ">", "<=", ">="}),
-    frozenset({"+", "-"}),
-    frozenset({"*", "/", "%"}),
-)
-"""The operators between two values, those that bind least first."""
+_STRENGTH: dict[str, int] = {
+    sign: strength
+    for strength, signs in enumerate(("||", "&&", "== !=", "< > <= >=", "+ -", "* / %"))
+    for sign in signs.split()
+}
+"""How much each operator binds that stands between two values."""
 
 
 class Expression(msgspec.Struct, frozen=True):
@@ -163,20 +160,22 @@ class _Reader:
             return ExpressionError("the expression ends too early", token.position, hint)
         return ExpressionError(f"`{token.text}` makes no sense here", token.position, hint)
 
-    def _binary(self, level: int) -> _Node:
-        """Read values that operators of this level, or of those that bind more, stand between."""
-        if level == len(_LEVELS):
-            return self._unary()
-        node = self._binary(level + 1)
-        while self._next.kind == "operator" and self._next.text in _LEVELS[level]:
+    def _binary(self, least: int) -> _Node:
+        """Read values with operators between them that bind at least so much."""
+        node = self._unary()
+        while (strength := self._strength()) >= least:
             operator = self._take()
-            other = self._binary(level + 1)
+            other = self._binary(strength + 1)
             if operator.text in "+-*/%":
                 _require_no_texts(node, other)
             node = self._node(
                 between(operator.text, node.evaluate, other.evaluate), node.position, [node, other]
             )
         return node
+
+    def _strength(self) -> int:
+        """Return how much the operator binds that comes next; -1 if none does."""
+        return _STRENGTH.get(self._next.text, -1) if self._next.kind == "operator" else -1
 
     def _unary(self) -> _Node:
         position = self._next.position

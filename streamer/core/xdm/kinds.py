@@ -33,8 +33,8 @@ Fit = Callable[[object], object]
 INTEGER_MAX = 2**53 - 1
 """Adobe's ``long``: what every reader of JSON reads exactly."""
 
-TEXT_DIGITS_MAX = 1_000
-"""A number of more digits is nobody's id, and Python refuses to write one of 4,300."""
+TEXT_BITS_MAX = 4_096
+"""A larger number is nobody's id, and Python refuses to write one of more than 4,300 digits."""
 
 ARRAY_ITEMS_MAX = 1_000
 """Items of a list that are looked at: no entity has room for more."""
@@ -55,7 +55,7 @@ def fit_text(value: object) -> str | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return str(value) if abs(value) < 10**TEXT_DIGITS_MAX else None
+        return str(value) if value.bit_length() <= TEXT_BITS_MAX else None
     if isinstance(value, float) and math.isfinite(value):
         return str(int(value)) if value.is_integer() and abs(value) <= INTEGER_MAX else str(value)
     return None

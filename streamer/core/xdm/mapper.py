@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -26,20 +26,21 @@ from streamer.core.xdm import builtin, consent
 from streamer.core.xdm.expression import Evaluate, compile_expression
 from streamer.core.xdm.fields import field_groups, fields_of, near_path
 from streamer.core.xdm.identities import Identities, Source, identity_map
-from streamer.core.xdm.kinds import TEXT_DIGITS_MAX, fit_text
+from streamer.core.xdm.kinds import fit_text
+from streamer.core.xdm.mapping_file import Layer
 from streamer.core.xdm.plan import Node, Step, Unfit, draft_of, required_names, step
 from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import MappingSettings
 from streamer.core.xdm.shedding import shed_to_fit
-
-if TYPE_CHECKING:
-    from streamer.core.xdm.mapping_file import Layer
 
 PLANS_MAX = 500
 """Plans that are kept: six times as many as types are known. Types come from outside."""
 
 SECONDS_MAX = 4_096
 """Moments whose text is kept: events come in about the order of their times."""
+
+DIGITS_MAX = 4_300
+"""Python refuses to read an integer of more."""
 
 
 class Mapped(msgspec.Struct, frozen=True):
@@ -236,7 +237,7 @@ def _document_leniently(body: bytes) -> dict[str, Any] | None:
 
 
 def _integer(digits: str) -> int | None:
-    return int(digits) if len(digits) <= TEXT_DIGITS_MAX else None
+    return int(digits) if len(digits) <= DIGITS_MAX else None
 
 
 def _moment(milliseconds: int) -> str:

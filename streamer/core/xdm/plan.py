@@ -26,6 +26,9 @@ from streamer.core.xdm.rule import BUILT_IN, Rule
 _LITERAL = re.compile(r'"[^"\\]*"|-?\d+(?:\.\d+)?|true|false')
 """Sources that give the same for every event."""
 
+_COPY = re.compile(r"data\.([A-Za-z_]\w*)", re.ASCII)
+"""Sources that take one field of the event's data over; most of them do."""
+
 
 class Unfit(Exception):
     """An entity cannot be made; a signal inside this package, answered by the mapper."""
@@ -49,12 +52,15 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """The value, if it is the same for every event and fits; else None."""
     label: str
     """Names the rule to its author; empty for a built-in one, which may give what does not fit."""
+    copied: str
+    """The name in the event's data, if that is all there is to it; else empty."""
 
 
 def step(rule: Rule, field: Field, evaluate: Evaluate, tenant: str) -> Step:
     """Make a rule ready."""
     fit = field.fit()
     constant = evaluate({}) if _LITERAL.fullmatch(rule.source) else None
+    copy = _COPY.fullmatch(rule.source)
     return Step(
         path=in_tenants_name(rule.destination, tenant),
         evaluate=evaluate,
@@ -62,6 +68,7 @@ def step(rule: Rule, field: Field, evaluate: Evaluate, tenant: str) -> Step:
         kind=_said(field),
         constant=None if constant is None else fit(constant),
         label="" if rule.origin == BUILT_IN else f"{rule.origin}: {rule.destination}",
+        copied=copy[1] if copy else "",
     )
 
 
@@ -79,7 +86,7 @@ _Leaf = tuple[str, Evaluate, Fit, Step]
 class Node:
     """One object of an entity, and what it is made of."""
 
-    __slots__ = ("_children", "_constants", "_is_root", "_leaves", "_required")
+    __slots__ = ("_children", "_constants", "_copies", "_is_root", "_leaves", "_required")
 
     def __init__(
         self, draft: Mapping[str, Any], required: Mapping[str, Sequence[str]], path: str = ""
@@ -90,6 +97,7 @@ class Node:
         """
         self._constants: dict[str, object] = {}
         self._leaves: list[_Leaf] = []
+        self._copies: dict[str, tuple[tuple[str, Fit], ...]] = {}
         self._children: list[tuple[str, Node]] = []
         self._is_root = not path
         self._required = tuple((name, path + name) for name in required.get(path, ()))
@@ -106,6 +114,10 @@ class Node:
             self._children.append((name, child))
 
     def _add_leaf(self, name: str, steps: Sequence[Step]) -> None:
+        if len(steps) == 1 and steps[0].copied and not steps[0].label:
+            copied = steps[0].copied
+            self._copies[copied] = (*self._copies.get(copied, ()), (name, steps[0].fit))
+            return
         for made in steps:
             if made.constant is None:
                 self._leaves.append((name, made.evaluate, made.fit, made))
@@ -117,7 +129,8 @@ class Node:
     def is_constant(self) -> bool:
         """Say whether this object is the same, and complete, for every event."""
         complete = all(name in self._constants for name, _ in self._required)
-        return bool(self._constants) and complete and not self._leaves and not self._children
+        varies = self._leaves or self._copies or self._children
+        return bool(self._constants) and complete and not varies
 
     def build(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         """Make the object; it is empty when nothing gave a value.
@@ -126,6 +139,8 @@ class Node:
             Unfit: A user's rule gave what does not fit, or what is required is missing.
         """
         made = self._constants.copy()
+        if self._copies:
+            self._copy(scope.get("data"), made)
         for name, evaluate, fit, rule in self._leaves:
             value = evaluate(scope)
             if value is None:
@@ -144,6 +159,18 @@ class Node:
                 if name not in made:
                     raise _missing(path, self._leaves)
         return made
+
+    def _copy(self, data: object, made: dict[str, Any]) -> None:
+        """Take over what is there, instead of asking for everything that could be."""
+        if not isinstance(data, dict):
+            return
+        copies = self._copies
+        for name, value in data.items():
+            if name in copies and value is not None:
+                for ours, fit in copies[name]:
+                    fitted = fit(value)
+                    if fitted is not None:
+                        made[ours] = fitted
 
 
 def draft_of(steps: Iterable[Step]) -> dict[str, Any]:
