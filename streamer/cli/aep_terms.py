@@ -90,6 +90,11 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
     data_dir = Path(config.data_dir)
     name = wanted.destination or _usual_destination(config)
     before = _before(config, name)
+    if before and before.produces == "consent":
+        raise UsageError(
+            f"destination {name!r} keeps consent, and is set up with the one for events",
+            hint="Say --consent, and --destination with the name of that one.",
+        )
     if wanted.consent:
         _before(config, consent_destination(name))
     org_id, client_id = _credential(wanted, before, offline=offline)
