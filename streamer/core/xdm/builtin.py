@@ -1,7 +1,7 @@
 """The mapping that comes with the program, in the language that mapping files are written in.
 
-One table says what each type of event is to Adobe; the rest are rules for many
-types at once. A rule is found by the event's own type, ``object_type.metric``,
+What each type of event is to Adobe is a table of its own; the rest are rules for
+many types at once. A rule is found by the event's own type, ``object_type.metric``,
 as filters are.
 
 Three metrics tell of a person and not of a message, and their object type is
@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
+from streamer.core.xdm.event_types import ROWS, Row
 from streamer.core.xdm.fields import CJM
 from streamer.core.xdm.rule import Rule, quoted
 from streamer.core.xdm.settings import MappingSettings
@@ -29,110 +28,8 @@ _ENHANCED = r'get(extract_regex({text}, "(?:^|[\s;(\[#])([45]\.\d{{1,3}}\.\d{{1,
 SMTP_CODE = f"coalesce({_SMTP}, {_ENHANCED})".format(text=FAILURE)
 """The reply's code, such as 550; where only the enhanced one is given, such as 5.1.1, that."""
 
-
+_BOUNCES = ("email.bounced",)
 _IS_SOFT = f'matches_regex({SMTP_CODE}, "4.*")'
-
-
-class Row(msgspec.Struct, frozen=True):
-    """What one type of event is to Adobe."""
-
-    object_type: str
-    metric: str
-    event_type: str
-    """``own``: Adobe has no word for it, so it is ``customerio.{object_type}.{metric}``."""
-    counter: str
-    """Below ``directMarketing``."""
-    media_action: str
-    journey: str
-    """For Journey Optimizer: ``fs=`` and a feedback status, or ``it=`` and an interaction."""
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """The pattern that finds it."""
-        return (f"{self.object_type}.{self.metric}",)
-
-
-_TABLE = """
-email    drafted       own                               -                -                -
-email    attempted     message.feedback                  -                -                fs=delay
-email    deferred      message.feedback                  -                -                fs=delay
-email    sent          directMarketing.emailSent         sends            sends            fs=sent
-email    delivered     directMarketing.emailDelivered    emailDelivered   -                fs=delivered
-email    opened        directMarketing.emailOpened       opens            opens            it=open
-email    clicked       directMarketing.emailClicked      clicks           clicks           it=click
-email    converted     own                               -                -                -
-email    unsubscribed  directMarketing.emailUnsubscribed unsubscriptions  unSubscriptions  it=unsubscribe
-email    bounced       directMarketing.emailBounced      nonDeliverables  nonDeliverables  fs=bounce
-email    dropped       message.feedback                  excludes         -                fs=denylist
-email    spammed       message.tracking                  userComplaints   userComplaints   it=spam_complaint
-email    failed        message.feedback                  notSent          notSent          fs=error
-email    undeliverable message.feedback                  notSent          notSent          fs=exclude
-
-push     drafted       own                               -                -                -
-push     attempted     message.feedback                  -                -                fs=delay
-push     sent          message.feedback                  sends            sends            fs=sent
-push     delivered     message.feedback                  -                -                fs=delivered
-push     opened        pushTracking.applicationOpened    opens            opens            it=open
-push     clicked       pushTracking.customAction         clicks           clicks           it=click
-push     converted     own                               -                -                -
-push     bounced       message.feedback                  nonDeliverables  nonDeliverables  fs=bounce
-push     dropped       message.feedback                  excludes         -                fs=denylist
-push     failed        message.feedback                  notSent          notSent          fs=error
-push     undeliverable message.feedback                  notSent          notSent          fs=exclude
-
-sms      drafted       own                               -                -                -
-sms      attempted     message.feedback                  -                -                fs=delay
-sms      sent          message.feedback                  sends            sends            fs=sent
-sms      delivered     message.feedback                  -                -                fs=delivered
-sms      clicked       message.tracking                  clicks           clicks           it=click
-sms      replied       message.tracking                  -                -                it=reply
-sms      converted     own                               -                -                -
-sms      bounced       message.feedback                  nonDeliverables  nonDeliverables  fs=bounce
-sms      dropped       message.feedback                  excludes         -                fs=denylist
-sms      failed        message.feedback                  notSent          notSent          fs=error
-sms      undeliverable message.feedback                  notSent          notSent          fs=exclude
-
-whatsapp drafted       own                               -                -                -
-whatsapp attempted     message.feedback                  -                -                fs=delay
-whatsapp sent          message.feedback                  sends            sends            fs=sent
-whatsapp delivered     message.feedback                  -                -                fs=delivered
-whatsapp opened        message.feedback                  opens            opens            fs=read
-whatsapp clicked       message.tracking                  clicks           clicks           it=click
-whatsapp replied       message.tracking                  -                -                it=reply
-whatsapp converted     own                               -                -                -
-whatsapp bounced       message.feedback                  nonDeliverables  nonDeliverables  fs=bounce
-whatsapp dropped       message.feedback                  excludes         -                fs=denylist
-whatsapp failed        message.feedback                  notSent          notSent          fs=error
-whatsapp undeliverable message.feedback                  notSent          notSent          fs=exclude
-
-in_app   drafted       own                               -                -                -
-in_app   attempted     message.feedback                  -                -                fs=delay
-in_app   sent          message.feedback                  sends            sends            fs=sent
-in_app   opened        inappmessageTracking.display      impressions      impressions      it=open
-in_app   clicked       inappmessageTracking.interact     clicks           clicks           it=click
-in_app   converted     own                               -                -                -
-in_app   failed        message.feedback                  notSent          notSent          fs=error
-in_app   undeliverable message.feedback                  notSent          notSent          fs=exclude
-
-slack    drafted       own                               -                -                -
-slack    attempted     message.feedback                  -                -                fs=delay
-slack    sent          message.feedback                  sends            sends            fs=sent
-slack    clicked       message.tracking                  clicks           clicks           it=click
-slack    converted     own                               -                -                -
-slack    failed        message.feedback                  notSent          notSent          fs=error
-slack    undeliverable message.feedback                  notSent          notSent          fs=exclude
-
-webhook  drafted       own                               -                -                -
-webhook  attempted     message.feedback                  -                -                fs=delay
-webhook  sent          message.feedback                  sends            sends            fs=sent
-webhook  clicked       message.tracking                  clicks           clicks           it=click
-webhook  converted     own                               -                -                -
-webhook  failed        message.feedback                  notSent          notSent          fs=error
-webhook  undeliverable message.feedback                  notSent          notSent          fs=exclude
-"""  # noqa: E501 - a table is read by its columns
-
-
-ROWS = tuple(Row(*line.split()) for line in _TABLE.splitlines() if line)
 
 _CHANNELS = {
     "email": ("https://ns.adobe.com/xdm/channels/email", "email"),
@@ -197,7 +94,7 @@ def rules(settings: MappingSettings) -> tuple[Rule, ...]:
     """Return the built-in rules for events; those for groups outside the schema included."""
     return (
         *_common(),
-        *(rule for row in ROWS for rule in _of_row(row)),
+        *(rule for row in ROWS for rule in _of_row(row, settings)),
         *_of_people(),
         *_of_journeys(settings.tenant),
         *(rule for name in _CHANNELS for rule in _of_channel(name, settings.tenant)),
@@ -221,11 +118,13 @@ def _common() -> Iterator[Rule]:
     yield _rule("producedBy", '"system"')
 
 
-def _of_row(row: Row) -> Iterator[Rule]:
+def _of_row(row: Row, settings: MappingSettings) -> Iterator[Rule]:
     own = f"customerio.{row.object_type}.{row.metric}"
     yield _of_message(row, "eventType", quoted(own if row.event_type == "own" else row.event_type))
     if row.counter != "-":
-        yield _of_message(row, f"directMarketing.{row.counter}.value", "1")
+        is_refined = settings.soft_bounces and row.types == _BOUNCES
+        one = f"iif({_IS_SOFT}, null, 1)" if is_refined else "1"
+        yield _of_message(row, f"directMarketing.{row.counter}.value", one)
     if row.media_action != "-":
         yield _of_message(row, "channel.mediaAction", quoted(row.media_action))
     kind, _, value = row.journey.partition("=")
@@ -239,12 +138,12 @@ _JOURNEY_FIELDS = {
 }
 
 
-def _of_message(row: Row, destination: str, literal: str) -> Rule:
+def _of_message(row: Row, destination: str, source: str) -> Rule:
     if row.metric != "unsubscribed":
-        return _rule(destination, literal, *row.types)
+        return _rule(destination, source, *row.types)
     return _rule(
         destination,
-        f"iif(is_empty(data.delivery_id), null, {literal})",
+        f"iif(is_empty(data.delivery_id), null, {source})",
         *row.types,
         note="of the message only; without a delivery id it is the person's",
     )
@@ -325,13 +224,12 @@ def _dismissal(actions: tuple[str, ...]) -> Rule:
 def _soft_bounces() -> Iterator[Rule]:
     """Yield what a code 4xx changes: Adobe counts what is temporary under another name."""
     note = "a code 4xx is temporary, by the setting `soft_bounces`"
-    for destination, soft, hard in (
-        ("eventType", '"directMarketing.emailBouncedSoft"', '"directMarketing.emailBounced"'),
-        ("channel.mediaAction", '"bounces"', '"nonDeliverables"'),
-        ("directMarketing.bounces.value", "1", "null"),
-        ("directMarketing.nonDeliverables.value", "null", "1"),
+    for destination, value in (
+        ("eventType", '"directMarketing.emailBouncedSoft"'),
+        ("channel.mediaAction", '"bounces"'),
+        ("directMarketing.bounces.value", "1"),
     ):
-        yield _rule(destination, f"iif({_IS_SOFT}, {soft}, {hard})", "email.bounced", note=note)
+        yield _rule(destination, f"iif({_IS_SOFT}, {value}, null)", *_BOUNCES, note=note)
 
 
 def _of_journeys(tenant: str) -> Iterator[Rule]:

@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 
+from streamer.core.errors import ConfigurationError
 from streamer.core.selection import Selection
-from streamer.core.xdm.expression import Evaluate, compile_expression
+from streamer.core.xdm.expression import Evaluate, ExpressionError, compile_expression
 from streamer.core.xdm.kinds import fit_email, fit_text
 from streamer.core.xdm.settings import Identity
 
@@ -27,6 +28,10 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _PHONE = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
 _BETWEEN_DIGITS = re.compile(r"\(0\)|[\s().\-/\u2010-\u2015]")
 """A nought in brackets is dialled at home only, and is no part of the number."""
+
+
+Source = tuple[str, str, Evaluate]
+"""Namespace, form, and how the value is found."""
 
 
 class _Ready(msgspec.Struct, frozen=True):
@@ -44,16 +49,9 @@ class Identities:
         """Compile their sources.
 
         Raises:
-            ExpressionError: One of them means nothing.
+            ConfigurationError: One of them means nothing.
         """
-        self._every = tuple(
-            _Ready(
-                identity,
-                compile_expression(identity.source),
-                Selection(include=identity.types, exclude=()),
-            )
-            for identity in identities
-        )
+        self._every = tuple(map(_ready, identities))
 
     def of_type(self, object_type: str | None, metric: str | None) -> tuple[Source, ...]:
         """Return where the identities of one type of event come from, in order."""
@@ -62,10 +60,6 @@ class Identities:
             for ready in self._every
             if ready.selection.matches(object_type, metric)
         )
-
-
-Source = tuple[str, str, Evaluate]
-"""Namespace, form, and how the value is found."""
 
 
 def identity_map(
@@ -89,6 +83,17 @@ def identity_map(
         elif all(other["id"] != text for other in found[namespace]):
             found[namespace].append(entry)
     return found
+
+
+def _ready(identity: Identity) -> _Ready:
+    try:
+        evaluate = compile_expression(identity.source)
+    except ExpressionError as error:
+        raise ConfigurationError(
+            f"the identity {identity.namespace} has a source that cannot be read: {error}",
+            hint=error.hint,
+        ) from error
+    return _Ready(identity, evaluate, Selection(include=identity.types, exclude=()))
 
 
 def in_form(value: object, form: str) -> str | None:

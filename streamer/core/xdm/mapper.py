@@ -32,6 +32,7 @@ from streamer.core.xdm.plan import Node, Step, Unfit, draft_of, required_names, 
 from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import MappingSettings
 from streamer.core.xdm.shedding import shed_to_fit
+from streamer.core.xdm.tenant_group import require_extra_fields
 
 PLANS_MAX = 500
 """Plans that are kept: six times as many as types are known. Types come from outside."""
@@ -78,11 +79,12 @@ class Mapper:
         """Put the rules together.
 
         Raises:
-            ConfigurationError: a rule writes to a path that is not in the schema.
-            ExpressionError: the source of an identity means nothing.
+            ConfigurationError: a rule writes to a path that is not in the schema, a user's own
+                field cannot be, or the source of an identity means nothing.
         """
         self._settings = settings
         extra = {path: kind for layer in layers for path, kind in layer.fields.items()}
+        require_extra_fields(extra)
         self._fields = fields_of(field_groups(settings), extra)
         if settings.produces == "consent":
             self._fields |= consent.subscription_fields(settings.topics)

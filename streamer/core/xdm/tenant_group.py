@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -118,8 +118,8 @@ _DEVICE_TITLES = {
 }
 
 
-def check_extra_field(path: str, kind: str) -> str | None:
-    """Say why a user's own field cannot be, or None."""
+def check_extra_field(path: str, kind: str, others: Iterable[str] = ()) -> str | None:
+    """Say why a user's own field cannot be, or None; ``others`` are the paths beside it."""
     if not path.startswith(PREFIX):
         return f"your own fields lie below {PREFIX[:-1]}"
     names = path.removeprefix(PREFIX).split(".")
@@ -127,11 +127,29 @@ def check_extra_field(path: str, kind: str) -> str | None:
         return "a name is letters, digits and underscores, and begins with a letter"
     if names[0] in _OWN_NAMES:
         return f"{names[0]} is there already"
+    if any(other.startswith(f"{path}.") for other in others):
+        return "it is an object too, since another field lies below it"
     if kind not in TENANT_KINDS:
         near = difflib.get_close_matches(kind, TENANT_KINDS, n=1)
-        meant = f"did you mean {near[0]}?" if near else f"kinds are {', '.join(TENANT_KINDS)}"
-        return f"{kind!r} is no kind of field: {meant}"
+        return f"{kind!r} is no kind of field: " + (
+            f"did you mean {near[0]}?" if near else f"kinds are {', '.join(TENANT_KINDS)}"
+        )
     return None
+
+
+def require_extra_fields(fields: Mapping[str, str]) -> None:
+    """Check a user's own fields, by path, and their kinds.
+
+    Raises:
+        ConfigurationError: One of them cannot be.
+    """
+    for path, kind in fields.items():
+        problem = check_extra_field(path, kind, fields)
+        if problem is not None:
+            raise ConfigurationError(
+                f"the field {path} cannot be added: {problem}",
+                hint="mend the mapping file that names it",
+            )
 
 
 def tenant_group_schema(tenant: str, extra_fields: Mapping[str, str]) -> dict[str, Any]:
@@ -143,6 +161,7 @@ def tenant_group_schema(tenant: str, extra_fields: Mapping[str, str]) -> dict[st
     Raises:
         ConfigurationError: A field of the user's cannot be.
     """
+    require_extra_fields(extra_fields)
     properties = {field.name: _property(field) for field in OWN_FIELDS}
     for path, kind in extra_fields.items():
         _add(properties, path, kind)
@@ -167,16 +186,9 @@ def tenant_group_schema(tenant: str, extra_fields: Mapping[str, str]) -> dict[st
 
 
 def _add(properties: dict[str, Any], path: str, kind: str) -> None:
-    problem = check_extra_field(path, kind)
-    if problem is not None:
-        raise ConfigurationError(
-            f"the field {path} cannot be added: {problem}",
-            hint="mend the mapping file that names it",
-        )
     *outer, last = path.removeprefix(PREFIX).split(".")
     for name in outer:
-        inner = properties.setdefault(name, _object(name, {}))
-        properties = inner.setdefault("properties", {})
+        properties = properties.setdefault(name, _object(name, {}))["properties"]
     properties[last] = {"title": last, **_json_type(kind)}
 
 
