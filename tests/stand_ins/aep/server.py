@@ -81,6 +81,8 @@ class Server:
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
+            if place_of(request.path) == "platform":
+                self._adobe.gate.check(request)
             return await handler(request)
         except Refusal as refusal:
             return refused(refusal)

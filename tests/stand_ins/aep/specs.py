@@ -66,3 +66,16 @@ NAMESPACES = {
     "FCM": ("Firebase Cloud Messaging", "Mobile"),
 }
 """Standard identity namespaces: code, and name and type."""
+
+
+def usual_groups(its_class: str) -> list[str]:
+    """Return the standard groups that fit a class, without those of Journey Optimizer."""
+    audit = "https://ns.adobe.com/xdm/common/external-source-system-audit-details"
+    if its_class == INDIVIDUAL_PROFILE:
+        return ["https://ns.adobe.com/xdm/mixins/profile-consents", audit]
+    others = (audit, "profile-consents", _JOURNEYS)
+    return [
+        identifier
+        for identifier in STANDARD_GROUPS
+        if not any(part in identifier for part in others)
+    ]
