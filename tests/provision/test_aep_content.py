@@ -77,7 +77,9 @@ def test_what_does_not_hold_for_every_event_in_adobe_is_left_out(rule: Rule) -> 
 
 
 def test_paths_of_a_full_schema_are_found_at_any_depth() -> None:
-    deep: dict[str, Any] = {"properties": {"a": {"properties": {"b": {"allOf": [{"properties": {"c": {}}}]}}}}}
+    deep: dict[str, Any] = {
+        "properties": {"a": {"properties": {"b": {"allOf": [{"properties": {"c": {}}}]}}}}
+    }
     assert paths_in({"allOf": [deep], "properties": {"d": {}}}) == {"a", "a.b", "a.b.c", "d"}
 
 
