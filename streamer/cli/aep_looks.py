@@ -117,7 +117,9 @@ class Looks:
         if state.flow == "gone":
             return [failed(code, what, f"{options.flow_id} is gone", _SETUP)]
         if state.flow != "enabled":
-            return [failed(code, what, f"it is {state.flow}", "`streamer aep enable`")]
+            return [
+                failed(code, what, f"it is {state.flow}", "`streamer aep enable` switches it on.")
+            ]
         findings = [ok(code, what, state.name)]
         if state.authenticated is False:
             hint = "Whoever knows the inlet's URL can write to the dataset. `streamer aep setup` "

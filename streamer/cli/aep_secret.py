@@ -36,7 +36,9 @@ class ClientSecret:
 def find_secret(
     *, named_file: Path | None, before: Secret | None, data_dir: Path, destination: str
 ) -> ClientSecret:
-    """Find the secret: the file, the environment, the configuration, or the keyboard, in order.
+    """Find the secret: the file, the environment, what is known already, or the keyboard.
+
+    What is known is what the configuration points at, or what a set-up that was stopped has kept.
 
     Raises:
         ConfigurationError: the file cannot be read.
@@ -45,23 +47,21 @@ def find_secret(
     if named_file is not None:
         path = str(named_file.absolute())
         return ClientSecret(value=resolve(Secret(file=path), os.environ), reference={"file": path})
-    configured = _configured(before)
+    kept = data_dir / f"{destination}-client-secret"
+    known = _read(before or Secret(file=str(kept)))
     given = os.environ.get(SECRET_VARIABLE, "").strip()
-    if configured is not None and given in {"", configured.value}:
-        return configured
+    if known is not None and given in {"", known.value}:
+        return known
     value = given or _ask()
-    if before is not None and before.file is None and configured is None:
+    if before is not None and before.file is None and known is None:
         # Only the service sees it; what is given here is for this command.
         return ClientSecret(value=value, reference=_reference(before))
-    path_to = data_dir / f"{destination}-client-secret"
-    return ClientSecret(value=value, reference={"file": str(path_to)}, store_in=path_to)
+    return ClientSecret(value=value, reference={"file": str(kept)}, store_in=kept)
 
 
-def _configured(before: Secret | None) -> ClientSecret | None:
-    if before is None:
-        return None
+def _read(place: Secret) -> ClientSecret | None:
     try:
-        return ClientSecret(value=resolve(before, os.environ), reference=_reference(before))
+        return ClientSecret(value=resolve(place, os.environ), reference=_reference(place))
     except ConfigurationError:
         return None
 

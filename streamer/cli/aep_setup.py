@@ -26,9 +26,9 @@ from streamer.config.edit import set_table
 from streamer.core.errors import StreamerError, UsageError
 from streamer.provision.aep_content import OFFLINE_TENANT, Discovered, discover
 from streamer.provision.aep_plan import ADOBE_SOURCE, CONSENT, DEFAULT_NAME, Wishes, resources_for
-from streamer.provision.aep_platform import FLOWS, REGISTRY, Platform, path_of
+from streamer.provision.aep_platform import FLOWS, Platform
 from streamer.provision.aep_readiness import Inlet, Waiting, knock
-from streamer.provision.aep_registry import AS_WRITTEN, tenant_of
+from streamer.provision.aep_registry import tenant_of, title_of
 from streamer.provision.aep_settings import Made
 from streamer.provision.aep_step import Act, Walk
 
@@ -129,9 +129,13 @@ class _SettingUp:
         terms = self._terms
         name = terms.name
         if name is None and terms.schema_id and platform is not None:
-            path = path_of(f"{REGISTRY}/tenant/schemas", terms.schema_id)
-            schema = await platform.look_up(path, accept=AS_WRITTEN)
-            name = schema and schema.get("title")
+            name = await title_of(platform, terms.schema_id)
+            if name is None:
+                raise UsageError(
+                    f"the schema of destination {terms.destination!r} is gone, and with it the "
+                    "name that the rest is found by",
+                    hint=f"Say --name; unless you chose another, it is {DEFAULT_NAME!r}.",
+                )
         return Wishes(
             name=name or DEFAULT_NAME,
             profile=terms.profile,

@@ -7,7 +7,7 @@ field group, which it needs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -18,9 +18,7 @@ from streamer.cli.aep_session import Access, access_of, choose_destination, open
 from streamer.clock import SystemClock
 from streamer.core.errors import StreamerError
 from streamer.destinations.aep_options import AepOptions
-from streamer.provision.aep_plan import DEFAULT_NAME
-from streamer.provision.aep_platform import REGISTRY, path_of
-from streamer.provision.aep_registry import AS_WRITTEN
+from streamer.provision.aep_registry import title_of
 from streamer.provision.aep_removal import Removable, delete, find_removable
 
 
@@ -73,12 +71,11 @@ async def _find(
 ) -> list[Removable]:
     async with open_session(access, SystemClock()) as session:
         if name is None and options.schema_id:
-            path = path_of(f"{REGISTRY}/tenant/schemas", options.schema_id)
-            schema: Mapping[str, object] | None = await session.platform.look_up(
-                path, accept=AS_WRITTEN
-            )
-            name = str(schema["title"]) if schema and schema.get("title") else None
-        return await find_removable(session.platform, name or DEFAULT_NAME, dataset=dataset)
+            name = await title_of(session.platform, options.schema_id)
+        if name is None:
+            # Never the usual name instead: it may be that of another destination's set-up.
+            return []
+        return await find_removable(session.platform, name, dataset=dataset)
 
 
 async def _delete(access: Access, doomed: Sequence[Removable]) -> list[_Told]:
@@ -109,7 +106,7 @@ def _results(told: Sequence[_Told]) -> list[str]:
 
 def _afterwards(destination: str, found: Sequence[Removable]) -> list[str]:
     if not found:
-        return ["Nothing of ours is there; a set-up of another name is found by --name."]
+        return ["Nothing of ours is there any more. --name looks for a set-up of another name."]
     return [
         "",
         f"[destinations.{destination}] is left in the configuration. Take it out, reload the "

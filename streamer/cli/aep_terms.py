@@ -90,8 +90,14 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
     data_dir = Path(config.data_dir)
     name = wanted.destination or _usual_destination(config)
     before = _before(config, name)
+    if before and before.produces == "consent":
+        raise UsageError(
+            f"destination {name!r} keeps consent, and is set up with the one for events",
+            hint="Say --consent, and --destination with the name of that one.",
+        )
     if wanted.consent:
         _before(config, consent_destination(name))
+    org_id, client_id = _credential(wanted, before, offline=offline)
     secret = (
         ClientSecret(value="", reference={"file": "…"})
         if offline
@@ -108,7 +114,7 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
         destination=name,
         name=wanted.name,
         schema_id=before.schema_id if before else None,
-        access=_access(wanted, before, secret, offline=offline),
+        access=_access(wanted, before, secret, org_id=org_id, client_id=client_id),
         secret=secret,
         profile=wanted.profile,
         consent=wanted.consent,
@@ -116,6 +122,26 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
         raw=wanted.raw or bool(before and before.mode == "raw"),
         adobe_source=wanted.adobe_source,
         extra_fields=extra_fields(before),
+    )
+
+
+def _access(
+    wanted: Wanted,
+    before: AepOptions | None,
+    secret: ClientSecret,
+    *,
+    org_id: str,
+    client_id: str,
+) -> Access:
+    return Access(
+        org_id=org_id,
+        client_id=client_id,
+        client_secret=secret.value,
+        sandbox=wanted.sandbox or (before.sandbox if before else str(DEFAULTS["sandbox"])),
+        ims_url=_url("--ims-url", wanted.ims_url, before, "ims_url"),
+        platform_url=_url("--platform-url", wanted.platform_url, before, "platform_url"),
+        scopes=before.scopes if before else str(DEFAULTS["scopes"]),
+        ca_file=before.ca_file if before else None,
     )
 
 
@@ -143,9 +169,8 @@ def _before(config: Config, name: str) -> AepOptions | None:
     )
 
 
-def _access(
-    wanted: Wanted, before: AepOptions | None, secret: ClientSecret, *, offline: bool
-) -> Access:
+def _credential(wanted: Wanted, before: AepOptions | None, *, offline: bool) -> tuple[str, str]:
+    """Return the organisation and the client."""
     org_id = wanted.org or (before.ims_org_id if before else None)
     client_id = wanted.client_id or (before.client_id if before else None)
     if offline:
@@ -161,16 +186,7 @@ def _access(
         )
     if "@" not in org_id:
         raise UsageError(f"--org {org_id!r} is no organisation ID", hint="It ends in `@AdobeOrg`.")
-    return Access(
-        org_id=org_id,
-        client_id=client_id,
-        client_secret=secret.value,
-        sandbox=wanted.sandbox or (before.sandbox if before else str(DEFAULTS["sandbox"])),
-        ims_url=_url("--ims-url", wanted.ims_url, before, "ims_url"),
-        platform_url=_url("--platform-url", wanted.platform_url, before, "platform_url"),
-        scopes=before.scopes if before else str(DEFAULTS["scopes"]),
-        ca_file=before.ca_file if before else None,
-    )
+    return org_id, client_id
 
 
 def _url(option: str, given: str | None, before: AepOptions | None, key: str) -> str:

@@ -26,6 +26,9 @@ from streamer.destinations.aep_options import AepOptions
 NOTHING_TO_SEND = Outcome(Verdict.ACCEPTED, receipt="nothing-to-send", scope=Scope.UNSENT)
 """Of an event that this destination has nothing to say of. It proves nothing of Adobe."""
 
+# Numbers stay text: no float holds 1e999, which is JSON all the same.
+_READER = msgspec.json.Decoder(float_hook=str)
+
 _OPEN, _COMMA, _CLOSE = b'{"messages":[', b",", b"]}"
 
 
@@ -127,7 +130,7 @@ class RawAuthor:
         """Take one body; one that is no JSON would spoil the whole request."""
         try:
             body = one_line(self._redactor.redact_body(event.body))
-            msgspec.json.decode(body)
+            _READER.decode(body)
         except UnredactableBody as error:
             return unfit("unredactable", f"{error}: {error.hint}")
         except (msgspec.DecodeError, UnicodeError, RecursionError):

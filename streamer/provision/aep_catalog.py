@@ -68,7 +68,15 @@ class Dataset:
         missing = [tag for tag in PROFILE_TAGS if _ENABLED not in (tags.get(tag) or [])]
         if not self._profile or not missing:
             return []
-        operations = [{"op": "add", "path": f"/tags/{tag}", "value": [_ENABLED]} for tag in missing]
+        if tags:
+            operations: list[dict[str, Any]] = [
+                {"op": "add", "path": f"/tags/{tag}", "value": [_ENABLED]} for tag in missing
+            ]
+        else:
+            # A patch cannot add to what is not there.
+            operations = [
+                {"op": "add", "path": "/tags", "value": {tag: [_ENABLED] for tag in missing}}
+            ]
         call = Call(
             method="PATCH",
             path=path_of(f"{CATALOG}/dataSets", found.id),

@@ -19,7 +19,7 @@ from streamer.core.xdm import builtin
 from streamer.core.xdm.fields import FieldGroup, field_groups, fields_of, in_tenants_name
 from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import MappingSettings
-from streamer.core.xdm.tenant_group import tenant_group_schema
+from streamer.core.xdm.tenant_group import PREFIX, tenant_group_schema
 from streamer.provision.aep_plan import Content
 from streamer.provision.aep_platform import Platform
 from streamer.provision.aep_registry import missing_groups
@@ -29,6 +29,10 @@ OFFLINE_TENANT = "TENANT"
 
 _PATH = re.compile(r"[A-Za-z$_][\w$]*(\.[A-Za-z$_][\w$]*)*")
 _OURS = re.compile(r"\bstreamer\.")
+
+_STRUCTURED = frozenset({"recipients", "headers"})
+"""Fields whose source is an object or a list of them. We rename what is inside, or write it as
+text; a line of a mapping set does neither, and what does not fit is null."""
 
 _FIXED_MAPPINGS = {
     "_id": "event_id",
@@ -104,11 +108,15 @@ def mappings_of(rules: Iterable[Rule], tenant: str) -> list[dict[str, str]]:
     """
     mappings = [_mapping(source, destination) for destination, source in _FIXED_MAPPINGS.items()]
     for rule in rules:
-        if rule.destination.startswith("_{tenant}.") and not (
-            rule.types or _OURS.search(rule.source)
-        ):
+        if _holds_in_adobe(rule):
             mappings.append(_mapping(rule.source, in_tenants_name(rule.destination, tenant)))
     return mappings
+
+
+def _holds_in_adobe(rule: Rule) -> bool:
+    own = rule.destination.startswith(PREFIX)
+    name = rule.destination.removeprefix(PREFIX)
+    return own and name not in _STRUCTURED and not rule.types and not _OURS.search(rule.source)
 
 
 def _mapping(source: str, destination: str) -> dict[str, str]:

@@ -142,14 +142,12 @@ class SourceConnection(_FlowServiceItem):
 
     def creation(self, ids: Ids) -> Call:
         """Say the call that makes it."""
+        spec = HTTP_API if self.needs else CUSTOMERIO
+        body: dict[str, Any] = {"connectionSpec": spec, "data": {"format": "json"}}
         if self.needs:
-            body = {"baseConnectionId": ids[self.needs[0]], "connectionSpec": HTTP_API}
+            body["baseConnectionId"] = ids[self.needs[0]]
         else:
-            body = {
-                "providerId": STREAMING_PROVIDER,
-                "connectionSpec": CUSTOMERIO,
-                "data": {"format": "json"},
-            }
+            body["providerId"] = STREAMING_PROVIDER
         return self._creation(body)
 
 
@@ -219,7 +217,7 @@ class Dataflow(_FlowServiceItem):
             "targetConnectionIds": [target],
         }
         if mapping:
-            parameters = {"mappingId": mapping[0], "mappingVersion": 0}
+            parameters = {"mappingId": mapping[0], "mappingVersion": "0"}
             body["transformations"] = [{"name": "Mapping", "params": parameters}]
         return self._creation(body)
 

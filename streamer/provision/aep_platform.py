@@ -78,9 +78,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def path_of(*parts: str, **query: object) -> str:
-    """Join a path of parts as they are but for the last, which may be any id, and a query."""
+    """Join a path of parts as they are but for the last, which may be any id, and a query.
+
+    Braces stay, for placeholders; no id of Adobe's has them.
+    """
     *front, last = parts
-    whole = "/".join([*front, quote(last, safe="")]) if front else last
+    whole = "/".join([*front, quote(last, safe="{}")]) if front else last
     return f"{whole}?{urlencode(query, quote_via=quote)}" if query else whole
 
 

@@ -81,7 +81,7 @@ async def knock(transport: Transport, tokens: Tokens, inlet: Inlet) -> Knock:
         return Knock("refused", said)
     if answer.status in _PASSING or answer.status >= 500:
         return Knock("not yet", said)
-    return Knock("ready", said)
+    return Knock("ready", "asked with a batch of no events")
 
 
 class Waiting:

@@ -229,6 +229,13 @@ async def tenant_of(platform: Platform) -> str:
     return tenant
 
 
+async def title_of(platform: Platform, schema_id: str) -> str | None:
+    """Return a schema's title, which is what its set-up was named; None when it is gone."""
+    path = path_of(f"{REGISTRY}/tenant/schemas", schema_id)
+    schema = await platform.look_up(path, accept=AS_WRITTEN)
+    return str(schema["title"]) if schema and schema.get("title") else None
+
+
 async def missing_groups(platform: Platform, groups: Sequence[str]) -> list[str]:
     """Return those of Adobe's field groups that the organisation is not offered."""
     return [

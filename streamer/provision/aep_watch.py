@@ -79,13 +79,14 @@ async def read_runs(platform: Platform, flow_id: str, limit: int) -> list[Run]:
     runs = []
     path, query = f"{FLOWS}/runs", {"property": f"flowId=={flow_id}", "orderby": "-createdAt"}
     async for item in platform.flow_items(path, **query):
-        runs.append(_run(item))
+        runs.append(as_run(item))
         if len(runs) == limit:
             break
     return runs
 
 
-def _run(item: Mapping[str, Any]) -> Run:
+def as_run(item: Mapping[str, Any]) -> Run:
+    """Read one run; what it does not say is zero, empty or unknown."""
     metrics = item.get("metrics") or {}
     lasted = metrics.get("durationSummary") or {}
     records = metrics.get("recordSummary") or {}

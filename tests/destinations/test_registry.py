@@ -19,12 +19,14 @@ from streamer.destinations.options import (
     StdoutOptions,
 )
 from streamer.destinations.registry import build, kind_of
+from tests.destinations.aep_cases import aep_options
 from tests.destinations.examples import Alarms, StandingClock
 
 SETTINGS: list[CommonOptions] = [
     FileOptions(directory="/nowhere"),
     StdoutOptions(),
     HttpOptions(url="https://example.com/"),
+    aep_options(),
 ]
 
 
@@ -46,7 +48,11 @@ def test_no_kind_that_can_be_configured_is_forgotten() -> None:
 
 @pytest.mark.parametrize(
     ("options", "place"),
-    list(zip(SETTINGS, ["/nowhere", "standard output", "example.com"], strict=True)),
+    list(
+        zip(
+            SETTINGS, ["/nowhere", "standard output", "example.com", "dcs.adobedc.net"], strict=True
+        )
+    ),
 )
 def test_each_kind_says_where_events_go(options: CommonOptions, place: str) -> None:
     assert options.place == place

@@ -172,9 +172,11 @@ async def test_events_that_a_region_does_not_know_are_left_out(
         assert set(left_out) == unknown
         async with app_api(customerio.url, customerio.app_api_key) as api:
             before = await api.webhook(webhook.id)
+            calls = customerio.faults.calls
             again = await change(api, before, Wanted(url=URL, events=EVENTS))
             assert set(again.left_out) == unknown
             assert again.webhook == before
+            assert customerio.faults.calls == calls + 1, "the refused one"
             assert await api.webhook(webhook.id) == before
 
 

@@ -28,10 +28,8 @@ _ENHANCED = r'get(extract_regex({text}, "(?:^|[\s;(\[#])([45]\.\d{{1,3}}\.\d{{1,
 SMTP_CODE = f"coalesce({_SMTP}, {_ENHANCED})".format(text=FAILURE)
 """The reply's code, such as 550; where only the enhanced one is given, such as 5.1.1, that."""
 
-
 _BOUNCES = ("email.bounced",)
 _IS_SOFT = f'matches_regex({SMTP_CODE}, "4.*")'
-
 
 _CHANNELS = {
     "email": ("https://ns.adobe.com/xdm/channels/email", "email"),

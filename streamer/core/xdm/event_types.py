@@ -7,8 +7,8 @@ temporary ones. ``opened`` in an app is an impression by Customer.io's own words
 ``attempted`` and ``deferred`` will be tried again, so they are a delay and no
 failure.
 
-The three metrics that tell of a person are no rows, but rules in
-`streamer.core.xdm.builtin`: their object type says nothing of what they are.
+What tells of a person and not of a message has no row, but rules in
+`streamer.core.xdm.builtin`: its object type says nothing of what it is.
 """
 
 from __future__ import annotations
@@ -113,6 +113,5 @@ webhook  converted     own                               -                -     
 webhook  failed        message.feedback                  notSent          notSent          fs=error
 webhook  undeliverable message.feedback                  notSent          notSent          fs=exclude
 """  # noqa: E501 - a table is read by its columns
-
 
 ROWS = tuple(Row(*line.split()) for line in _TABLE.splitlines() if line)

@@ -144,7 +144,7 @@ DEVICE_FIELDS = {
     "device_platform": "devicePlatform",
     "failure_message": "failureMessage",
 }
-"""Of one entry of ``recipients``: Customer.io's name, and the field's."""
+"""Of one entry of ``recipients``: Customer.io's name, and the field's; either is understood."""
 
 
 def fit_devices(value: object) -> list[dict[str, str]] | None:
@@ -157,7 +157,9 @@ def fit_devices(value: object) -> list[dict[str, str]] | None:
 def _device(item: object) -> dict[str, str]:
     if not isinstance(item, dict):
         return {}
-    fitted = ((ours, fit_text(item.get(theirs))) for theirs, ours in DEVICE_FIELDS.items())
+    fitted = (
+        (ours, fit_text(item.get(theirs, item.get(ours)))) for theirs, ours in DEVICE_FIELDS.items()
+    )
     return {name: text for name, text in fitted if text}
 
 

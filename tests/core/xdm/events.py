@@ -74,17 +74,20 @@ def own(entity: dict[str, Any]) -> dict[str, Any]:
     return group
 
 
-def every_sample(numbers: range = range(1)) -> Iterator[bytes]:
-    """Yield every known type in all its variants, with and without content."""
+def every_sample(*numbers: int) -> Iterator[bytes]:
+    """Yield every known type in all its variants, with content and without where that differs."""
     for name in sample_names():
-        object_type, _, metric = name.partition(".")
-        for variant in catalogue.variants(object_type, metric):
-            for with_content in (False, True):
-                for number in numbers:
-                    yield sample_body(
-                        name,
-                        number=number,
-                        at_seconds=AT_SECONDS,
-                        variant=variant,
-                        with_content=with_content,
-                    )
+        for variant in catalogue.variants(*name.split(".")):
+            for number in numbers:
+                yield from sorted(
+                    {
+                        sample_body(
+                            name,
+                            number=number,
+                            at_seconds=AT_SECONDS,
+                            variant=variant,
+                            with_content=with_content,
+                        )
+                        for with_content in (False, True)
+                    }
+                )
