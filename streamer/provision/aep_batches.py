@@ -79,7 +79,7 @@ class Books(Platform):
                 path_of(
                     f"{CATALOG}/batches",
                     dataSet=dataset_id,
-                    createdAfter=created_since - 1,
+                    createdAfter=max(0, created_since - 1),
                     orderBy="asc:created",
                     properties=_SHOWN,
                     limit=PAGE,
