@@ -5,12 +5,14 @@ record and users report more: the message as it was sent with
 ``_validationErrors`` or ``_errors`` beside it, the bare entity with them, the
 errors as a list or below the step that found them, with causes inside. All of
 them are read; what cannot be is counted. Of a record nothing is kept but its
-ids and what is held against it.
+ids and what is held against it, without the values that Adobe quotes: they are
+somebody's, and the event itself has them.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -26,6 +28,15 @@ DOCUMENT_BYTES_MAX = 8 * MIB
 
 _OPENINGS = (b"{", b"[")
 """The first line of such a document."""
+
+_QUOTED = (
+    (re.compile(r"^\[.*?\](?= is not )", re.DOTALL), "[…]"),
+    (re.compile(r"^[^[…].*?(?= is not (?:a |greater|less|higher|lower))", re.DOTALL), "…"),
+    (re.compile(r"(?<=string )\[.*\](?= does not match)", re.DOTALL), "[…]"),
+    (re.compile(r"\S*@\S*"), "…"),
+    (re.compile(r"\+?\d[\d ()/.-]{6,}\d"), "…"),
+)
+"""Where values stand in what Adobe says, and what has the form of an address or a number."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +181,14 @@ def _code(error: Mapping[str, Any]) -> str:
 def _words(error: Mapping[str, Any]) -> str:
     message, pointer = _text(error.get("message")), _text(error.get("pointerToViolation"))
     where = f" at {pointer}" if pointer and pointer != "#" else ""
-    return f"{message or 'no message'}{where}"
+    return f"{without_values(message or 'no message')}{where}"
+
+
+def without_values(message: str) -> str:
+    """Take out of a message what it quotes of the event."""
+    for pattern, stand_in in _QUOTED:
+        message = pattern.sub(stand_in, message)
+    return message
 
 
 def _text(value: object) -> str | None:

@@ -1,4 +1,4 @@
-"""The whole way beside the stand-in for Adobe: accepted there, dropped, found, made dead letters."""
+"""Beside the stand-in for Adobe: what it accepts and drops is found, told and buried once."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from streamer.provision.aep_records import (
     read_record,
     read_records,
     split,
+    without_values,
 )
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +28,7 @@ VIOLATION = {
 }  # fmt: skip
 READ = Record(
     record_id="01E4", event_id="01E4", sequence=7, code="DCVS-1105-400",
-    message="[x] is not a valid date-time at #/timestamp",
+    message="[…] is not a valid date-time at #/timestamp",
 )  # fmt: skip
 
 
@@ -118,6 +119,30 @@ def test_texts_are_cut_and_printable_and_can_be_stored() -> None:
     assert (found.record_id, found.code, found.message) == ("a?b", "c?", "m [31m?")
     long = record({"_id": "x" * 9000, "_errors": [{"code": "c", "message": "y" * 9000}]})
     assert (len(long.record_id), len(long.message)) == (512, 500)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            "[2018-00-23T22:07:01Z] is not a valid date-time. Expected [yyyy-MM-dd'T'HH:mm:ssZ]",
+            "[…] is not a valid date-time. Expected [yyyy-MM-dd'T'HH:mm:ssZ]",
+        ),
+        ("Jane Doe is not a valid enum value", "… is not a valid enum value"),
+        ("-7 is not greater or equal to 0", "… is not greater or equal to 0"),
+        ("string [+44 7700 900123] does not match pattern ^x$",
+         "string […] does not match pattern ^x$"),
+        ("the row of jane@example.com is odd", "the row of … is odd"),
+        ("call 07700 900123 now", "call … now"),
+        ("required key [_id] not found", "required key [_id] not found"),
+        ("extraneous key [shoes] is not permitted", "extraneous key [shoes] is not permitted"),
+        ("[two\nlines] is not a valid URI", "[…] is not a valid URI"),
+        ("expected type: String, found: Long", "expected type: String, found: Long"),
+        ("expected maxLength: 10, actual: 2000", "expected maxLength: 10, actual: 2000"),
+    ],
+)  # fmt: skip
+def test_values_of_the_event_are_left_out_of_what_adobe_says(said: str, kept: str) -> None:
+    assert without_values(said) == kept
 
 
 async def test_a_file_is_read_however_it_is_cut() -> None:
