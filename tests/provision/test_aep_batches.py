@@ -140,8 +140,9 @@ async def test_a_token_that_was_refused_is_renewed_once(
 ) -> None:
     server.add("a", failed(1), created=1)
     (batch,) = await listed(books)
-    server.tokens += 5
+    server.expires_before = "failed?path="
     assert await ids(books, batch) == ["event-1"]
+    assert sum("failed?path=" in one for one in server.requests) == 2
 
 
 async def test_a_bad_line_among_good_ones_is_counted(server: FailedBatches, books: Books) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -171,8 +172,12 @@ async def test_a_bad_line_is_counted_and_the_others_are_read() -> None:
 
 async def test_a_line_beyond_the_bound_is_passed_over_and_never_held() -> None:
     megabyte = b"x" * 2**20
-    long = [megabyte] * (LINE_BYTES_MAX // 2**20 + 2)
+    long = [megabyte] * (8 * LINE_BYTES_MAX // 2**20)
+    tracemalloc.start()
     found = await read_all(b'{"_id": "a"}\n', *long, b'\n{"_id": "b"}\n', *long)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * LINE_BYTES_MAX
     assert [type(one) for one in found] == [Record, Unreadable, Record, Unreadable]
     lines = [line async for line in split(pieces_of(b"12345\n123456\n1"), line_bytes_max=5)]
     assert lines == [b"12345", None, b"1"]

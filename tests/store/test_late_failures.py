@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from streamer.core.event import StoredEvent
+from streamer.core.settlement import Progress
 from streamer.store import dead_letters, destinations, late_burial, late_failures, prune, replays
 from streamer.store.destinations import Declared
 from streamer.store.late_failures import Found, Reconciled, Total
@@ -219,6 +220,41 @@ def test_what_was_accepted_since_needs_no_letter(db: Connection, stored: list[St
     assert bury(db) == 1
     assert [one.position for one in dead_letters.list_letters(db)] == [2]
     assert late_burial.positions_to_bury(db, "lake") == []
+
+
+def test_another_run_may_have_buried_the_same_events_meanwhile(
+    db: Connection, stored: list[StoredEvent]
+) -> None:
+    add(db, loss(stored[0]))
+    positions = late_burial.positions_to_bury(db, "lake")
+    bury(db)
+    transact(db, lambda at: dead_letters.discard(at, [1], now=FOUND))
+    assert transact(db, lambda at: late_burial.bury(at, "lake", positions, now=FOUND)) == 0
+    assert story(db, stored[0]).fate is Fate.DISCARDED
+
+
+def test_the_letter_tells_of_the_loss_at_its_own_destination(
+    db: Connection, stored: list[StoredEvent]
+) -> None:
+    declare(db, Declared("lake", "aep"), Declared("pond", "aep"))
+    add(db, loss(stored[0]))
+    late_failures.add(db, "pond", [loss(stored[0], code="other", lost_at=LOST + 1)], now=FOUND)
+    assert bury(db) == 1
+    assert [(one.destination, one.reason) for one in dead_letters.list_letters(db)] == [
+        ("lake", "DCVS-1105-400")
+    ]
+
+
+def test_what_may_have_been_left_out_of_a_later_batch_is_still_lost(
+    db: Connection, stored: list[StoredEvent]
+) -> None:
+    add(db, loss(stored[1]))
+    accept(db, only_cursor(db, "lake"), stored, now=LOST + 1, progress=Progress(5))
+    db.execute("UPDATE ledger SET events = 5 WHERE settled_at > ?", (LOST,))
+    told = story(db, stored[1])
+    assert [one.certain for one in told.acceptances] == [True, False]
+    assert told.fate is Fate.LOST
+    assert bury(db) == 1
 
 
 def test_a_replay_around_a_lost_event_is_no_acceptance_of_it(
