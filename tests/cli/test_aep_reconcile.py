@@ -158,6 +158,15 @@ def test_a_batch_that_has_grown_is_read_again(lake: Desk, books: FailedBatches) 
     assert [row[1] for row in known(lake)] == ["event-1", "event-2"]
 
 
+def test_a_failed_batch_that_is_not_counted_is_always_read(
+    lake: Desk, books: FailedBatches
+) -> None:
+    books.add("b1", dropped("event-1"), created=NOW - 5000, metrics={})
+    lake.ask("aep", "reconcile")
+    again = lake.ask("aep", "reconcile")
+    assert (again["known_batches"], again["records"], again["new"]) == (0, 1, 0)
+
+
 def test_a_dry_run_counts_what_would_be_new_and_writes_nothing(
     lake: Desk, books: FailedBatches
 ) -> None:
