@@ -32,6 +32,7 @@ from streamer.app.prepare import Prepared
 from streamer.app.reload import Reloader
 from streamer.app.room import Room, RoomWatch
 from streamer.app.signals import Signals
+from streamer.app.switching import SwitchOn
 from streamer.app.watch import Watch
 from streamer.clock import Clock
 from streamer.config.generated import ensure_admin_token
@@ -130,6 +131,14 @@ class Service:
             deadline_seconds=config.server.deadline_seconds,
             body_memory_bytes_max=config.outbox.queue_bytes_max,
         )
+        self.switch_on = SwitchOn(
+            reader=reader,
+            writer=self.writer,
+            board=self.board,
+            clock=clock,
+            settings=lambda: (self.config, self._secrets),
+            unready_reason=self.health.unready_reason,
+        )
         self.janitor = self._make_janitor()
         self.writer.on_stored = self.fleet.hear_of
 
@@ -198,6 +207,7 @@ class Service:
         self._guard(tasks, "the look at the control rows", self.control.run)
         watchdog = systemd.watchdog_interval_seconds()
         self._guard(tasks, "the watch", partial(self.watch.run, watchdog))
+        self._guard(tasks, "the switching on of webhooks", self.switch_on.run)
 
     async def _serve_all(self, listening: Listening, announce: Callable[[], None]) -> None:
         """Serve until a stop is asked for, and until servers and drains have ended."""
@@ -212,6 +222,7 @@ class Service:
             self._guard(serving, "the admin server", admin)
             announce()
             systemd.notify_ready(self._one_line())
+            self.switch_on.serving.set()
             await self.ending.wait()
             await self._reloader.stop()
             await self._leave()

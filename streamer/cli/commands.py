@@ -83,6 +83,16 @@ _add(_mapping, "show", "mapping:show", "Show the rules that apply.")
 _add(_mapping, "render", "mapping:render", "Print the XDM entity of an event; send nothing.")
 _add(_mapping, "test", "mapping:test", "Compare entities with those that are kept in files.")
 
+_aep = _group("aep", "Set up and look after Adobe Experience Platform.")
+_add(_aep, "setup", "aep:setup", "Make what events need in Adobe, and configure it here.")
+_add(_aep, "status", "aep:status", "Show both sides of a destination in Adobe.")
+_add(_aep, "doctor", "aep:doctor", "Look at everything in Adobe that could lose events.")
+_add(_aep, "runs", "aep:runs", "List what the dataflow took in, and what failed.")
+_add(_aep, "enable", "aep:enable", "Switch the dataflow on.")
+_add(_aep, "disable", "aep:disable", "Switch the dataflow off.")
+_add(_aep, "reconcile", "aep_reconcile:reconcile", "Note what Adobe dropped after accepting it.")
+_add(_aep, "teardown", "aep:teardown", "Delete what the setup made.")
+
 completion.register(app)
 
 

@@ -120,3 +120,11 @@ another program does not keep a stop from being heard."""
 
 RELOAD_STOP_SECONDS = 5.0
 """How long a drain that a reload replaces may take to finish its batch; then it is sent again."""
+
+# Setting up.
+
+SWITCH_ON_SECONDS = 5.0
+"""First wait before a webhook that could not be switched on is tried again; it doubles …"""
+
+SWITCH_ON_SECONDS_MAX = 300.0
+"""… up to this: events wait at Customer.io meanwhile, or are not made at all."""

@@ -19,6 +19,7 @@ from streamer.store import (
     dead_letters,
     destinations,
     facts,
+    late_failures,
     migrate,
     outbox,
     quarantine,
@@ -225,6 +226,16 @@ def fill_every_table(db: Connection) -> None:
         letter_ids=(letter.id,),
     )  # fmt: skip
     replays.start(db, retry, events=1, now=NOW)
+    lost_at = NOW + 60_000
+    found = late_failures.Found(
+        batch_id="batch-1", record_id="event-2", position=2, source="customerio",
+        event_id="event-2", code="DCVS-1105-400", message="not a date-time", lost_at=lost_at,
+    )  # fmt: skip
+    unknown = late_failures.Found(
+        batch_id="batch-1", record_id="not-ours", code="DCVS-1111-400", lost_at=lost_at
+    )
+    late_failures.add(db, "lake", [found, unknown], now=NOW + 90_000)
+    late_failures.remember(db, "lake", until=NOW + 80_000, now=NOW + 90_000)
     alarms.note(db, "STR-301", "lake", "it refuses", times=2, now=NOW)
     facts.write(db, "wall_clock_seen_at", NOW)
     destinations.pause(db, "hook", now=NOW)
