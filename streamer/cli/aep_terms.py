@@ -6,6 +6,7 @@ itself, so a second ``streamer aep setup`` needs no options.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from streamer.cli.aep_secret import ClientSecret, find_secret
 from streamer.cli.aep_session import Access
 from streamer.config import formats
 from streamer.config.load import Loaded
-from streamer.config.model import Config
+from streamer.config.model import NAME_PATTERN, Config
 from streamer.core.errors import StreamerError, UsageError
 from streamer.core.xdm.mapping_file import read_mapping
 from streamer.destinations.aep_options import AepOptions
@@ -89,6 +90,7 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
     config = loaded.config
     data_dir = Path(config.data_dir)
     name = wanted.destination or _usual_destination(config)
+    _require_name(consent_destination(name) if wanted.consent else name)
     before = _before(config, name)
     if before and before.produces == "consent":
         raise UsageError(
@@ -157,6 +159,14 @@ def _usual_destination(config: Config) -> str:
             hint=f"Say --destination: {', '.join(sorted(ours))}, or a new name.",
         )
     return ours[0] if ours else DEFAULT_DESTINATION
+
+
+def _require_name(name: str) -> None:
+    if re.fullmatch(NAME_PATTERN, name) is None:
+        raise UsageError(
+            f"{name!r} is no name for a destination",
+            hint="It has lower-case letters, digits, `-` and `_`, and 63 of them at most.",
+        )
 
 
 def _before(config: Config, name: str) -> AepOptions | None:
