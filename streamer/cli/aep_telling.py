@@ -65,7 +65,7 @@ class Teller:
 
     def stopped(self) -> None:
         """Say what an error or Ctrl-C in the middle means."""
-        if any(act.state in {"made", "changed"} for act in self._acts):
+        if self._acts and not self._dry_run:
             console.say(["what was made stays; the same command goes on from here"])
 
     def end(
