@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from streamer.cli.aep_secret import UNIT_CREDENTIALS, reference_to
 from streamer.cli.aep_session import SECRET_VARIABLE
 from streamer.cli.aep_setup import Manner, run
 from streamer.cli.aep_terms import Wanted
@@ -79,6 +80,23 @@ def test_a_secret_in_a_file_is_referred_to(
     aep_desk.set_up("--client-secret-file", str(file))
     assert aep_desk.options().client_secret == Secret(file=str(file))
     assert not (aep_desk.data_dir / "lake-client-secret").exists()
+
+
+def test_a_credential_of_the_unit_is_referred_to_by_its_name(tmp_path: Path) -> None:
+    assert reference_to(UNIT_CREDENTIALS / "aep") == {"credential": "aep"}
+    assert reference_to(tmp_path / "aep") == {"file": str(tmp_path / "aep")}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_configuration_that_cannot_be_written_ends_it_before_any_call(
+    aep_desk: AepDesk,
+) -> None:
+    aep_desk.config_file.parent.chmod(0o500)
+    answer = aep_desk.run("aep", "setup", *aep_desk.access)
+    aep_desk.config_file.parent.chmod(0o700)
+    assert answer.code == 1
+    assert "cannot be written by this user" in answer.err
+    assert aep_desk.adobe.requests == []
 
 
 def test_a_secret_is_asked_for_without_showing_it(
