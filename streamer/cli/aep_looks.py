@@ -11,10 +11,10 @@ from streamer.core.xdm.settings import DEFAULT_IDENTITIES, ENTITY_BYTES_MAX, Map
 from streamer.destinations.aep_options import AepOptions
 from streamer.provision.aep_catalog import is_read_by_profile
 from streamer.provision.aep_content import paths_in, written_paths
-from streamer.provision.aep_platform import NAMESPACES, REGISTRY, path_of
+from streamer.provision.aep_platform import REGISTRY, path_of
 from streamer.provision.aep_readiness import Inlet, knock
 from streamer.provision.aep_registry import RESOLVED, UNION, tenant_of
-from streamer.provision.aep_watch import dataset_of, read_state
+from streamer.provision.aep_watch import active_namespaces, dataset_of, read_state
 
 PATHS_NAMED = 10
 """Of those that are missing; all of them stand in what --dry-run shows."""
@@ -101,7 +101,7 @@ class Looks:
             findings.append(warning(code, what, detail, hint))
         if options.schema_id is not None:
             path = path_of(f"{REGISTRY}/tenant/schemas", options.schema_id)
-            schema = await self._platform.get(path, accept=RESOLVED)
+            schema = await self._platform.get_object(path, accept=RESOLVED)
             if UNION not in (schema.get("meta:immutableTags") or []):
                 hint = "`streamer aep setup --profile` puts the tag on."
                 findings.append(failed(code, what, "its schema has no union tag", hint))
@@ -145,8 +145,7 @@ class Looks:
         if self._options.mode == "raw":
             return [ok(code, "identities are Adobe's mapping's affair", "mode `raw`")]
         used = {each.namespace for each in self._options.identities or DEFAULT_IDENTITIES}
-        listed = await self._platform.get(NAMESPACES)
-        active = {each.get("code") for each in listed if each.get("status", "ACTIVE") == "ACTIVE"}
+        active = await active_namespaces(self._platform)
         missing = sorted(used - active)
         if missing:
             hint = "Profile refuses events with an unknown one. Register it in Adobe (Identities), "

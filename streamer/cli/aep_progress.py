@@ -1,7 +1,7 @@
 """What is shown while Adobe is waited for.
 
-On a terminal a bar that says how long and why; into a file or a journal a line
-at the beginning and one a minute. Both on standard error.
+On a terminal why, and a bar that says how long still; into a file or a journal
+a line at the beginning and one a minute. Both on standard error.
 """
 
 from __future__ import annotations
@@ -30,21 +30,18 @@ def waiting() -> Iterator[Tell]:
     from rich.markup import escape  # noqa: PLC0415 - the same
     from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - the same
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
+    columns = (TextColumn("waiting"), BarColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task("waiting", total=None, left="")
+        bar = bars.add_task("", total=None)
         longest: dict[str, float] = {}
 
         def show(seconds: float, why: str) -> None:
-            reason = console.printable(why)
-            total = longest.setdefault(reason, max(seconds, 1.0))
-            bars.update(
-                bar,
-                description=escape(reason),
-                total=total,
-                completed=total - seconds,
-                left=f"at most {duration(seconds)} left",
-            )
+            if why not in longest:
+                longest[why] = max(seconds, 1.0)
+                bars.console.print(escape(console.printable(why)), highlight=False)
+            left = f"at most {duration(seconds)} left"
+            total = longest[why]
+            bars.update(bar, description=left, total=total, completed=total - seconds)
 
         yield show
 

@@ -22,6 +22,9 @@ from streamer.core.errors import ConfigurationError, StreamerError, UsageError
 from streamer.destinations.common_options import Secret
 from streamer.disk import make_directory, sync_directory
 
+UNIT_CREDENTIALS = Path("/etc/streamer/credentials")
+"""The shipped unit hands every file in it to the service, which cannot read them itself."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClientSecret:
@@ -45,8 +48,9 @@ def find_secret(
         UsageError: there is none, and nobody to ask.
     """
     if named_file is not None:
-        path = str(named_file.absolute())
-        return ClientSecret(value=resolve(Secret(file=path), os.environ), reference={"file": path})
+        path = named_file.absolute()
+        value = resolve(Secret(file=str(path)), os.environ)
+        return ClientSecret(value=value, reference=reference_to(path))
     kept = data_dir / f"{destination}-client-secret"
     known = _read(before or Secret(file=str(kept)))
     given = os.environ.get(SECRET_VARIABLE, "").strip()
@@ -64,6 +68,13 @@ def _read(place: Secret) -> ClientSecret | None:
         return ClientSecret(value=resolve(place, os.environ), reference=_reference(place))
     except ConfigurationError:
         return None
+
+
+def reference_to(path: Path) -> dict[str, str]:
+    """Say how the service gets at a file: a credential of its unit goes by its name."""
+    if path.parent == UNIT_CREDENTIALS:
+        return {"credential": path.name}
+    return {"file": str(path)}
 
 
 def _reference(secret: Secret) -> dict[str, str]:

@@ -8,6 +8,7 @@ written, so that the service never begins with a dataflow that is not ready.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -55,6 +56,8 @@ def run(
     if manner.offline and not manner.dry_run:
         raise UsageError("--offline goes with --dry-run", hint="Without it, calls are made.")
     terms = agree(wanted, common.load_config(config), offline=manner.offline)
+    if not manner.dry_run:
+        _require_writable(terms.file)
     url = terms.access.platform_url
     teller = Teller(json=json, dry_run=manner.dry_run, platform_url=url)
     try:
@@ -69,6 +72,16 @@ def run(
         file=terms.file,
         service_runs=common.service_runs(terms.data_dir),
     )
+
+
+def _require_writable(file: Path) -> None:
+    """Find out now, and not after everything is made."""
+    if not os.access(file.parent, os.W_OK):
+        raise StreamerError(
+            f"{file} cannot be written by this user",
+            hint="Run the command as root, such as with `sudo`; what it keeps for the service it "
+            "gives to the service's user.",
+        )
 
 
 class _SettingUp:

@@ -65,7 +65,7 @@ class Teller:
 
     def stopped(self) -> None:
         """Say what an error or Ctrl-C in the middle means."""
-        if any(act.state in {"made", "changed"} for act in self._acts):
+        if self._acts and not self._dry_run:
             console.say(["what was made stays; the same command goes on from here"])
 
     def end(
@@ -95,7 +95,7 @@ class Teller:
         if self._dry_run:
             lines += _would_write(settings, file)
         else:
-            lines += _wrote(written, list(settings), file, service_runs=service_runs)
+            lines += _wrote(written, outcome.tables, file, service_runs=service_runs)
         console.print_text([*lines, *_about_adobes_source(outcome.webhook_url)])
 
 
@@ -124,21 +124,30 @@ def _setting(key: str, value: object) -> str:
 
 
 def _wrote(
-    written: Sequence[str], names: Sequence[str], file: Path, *, service_runs: bool | None
+    written: Sequence[str], tables: Mapping[str, Made], file: Path, *, service_runs: bool | None
 ) -> list[str]:
     if not written:
-        tables = ", ".join(f"[destinations.{name}]" for name in names)
-        return ["", f"{file} says all of it already, in {tables}."]
-    lines = ["", f"Wrote {', '.join(f'[destinations.{name}]' for name in written)} to {file}."]
-    lines.append(
+        names = ", ".join(f"[destinations.{name}]" for name in tables)
+        return ["", f"{file} says all of it already, in {names}."]
+    return [
+        "",
+        f"Wrote {', '.join(f'[destinations.{name}]' for name in written)} to {file}.",
         "A new destination begins with the earliest event in the outbox; "
-        '`start = "now"` in its table changes that, before the service has seen it.'
-    )
+        '`start = "now"` in its table changes that, before the service has seen it.',
+        _next(tables, service_runs=service_runs),
+        "Then `streamer aep doctor` and `streamer aep status` look at both sides.",
+    ]
+
+
+def _next(tables: Mapping[str, Made], *, service_runs: bool | None) -> str:
     if service_runs is False:
-        lines.append("The service is not running: it takes this up when it starts.")
-    else:
-        lines.append("Next: `streamer check`, then `systemctl reload streamer` (or SIGHUP).")
-    return [*lines, "Then `streamer aep doctor` and `streamer aep status` look at both sides."]
+        return "The service is not running: it takes this up when it starts."
+    if any("credential" in made.client_secret for made in tables.values()):
+        return (
+            "Next: `streamer check`, then `systemctl restart streamer`: a credential is handed to "
+            "the service only when it starts."
+        )
+    return "Next: `streamer check`, then `systemctl reload streamer` (or SIGHUP)."
 
 
 def _about_adobes_source(webhook_url: str) -> list[str]:

@@ -6,6 +6,7 @@ itself, so a second ``streamer aep setup`` needs no options.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from streamer.cli.aep_secret import ClientSecret, find_secret
 from streamer.cli.aep_session import Access
 from streamer.config import formats
 from streamer.config.load import Loaded
-from streamer.config.model import Config
+from streamer.config.model import NAME_PATTERN, Config
 from streamer.core.errors import StreamerError, UsageError
 from streamer.core.xdm.mapping_file import read_mapping
 from streamer.destinations.aep_options import AepOptions
@@ -87,16 +88,8 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
             hint="`streamer init` writes one; --config names another.",
         )
     config = loaded.config
-    data_dir = Path(config.data_dir)
     name = wanted.destination or _usual_destination(config)
-    before = _before(config, name)
-    if before and before.produces == "consent":
-        raise UsageError(
-            f"destination {name!r} keeps consent, and is set up with the one for events",
-            hint="Say --consent, and --destination with the name of that one.",
-        )
-    if wanted.consent:
-        _before(config, consent_destination(name))
+    before = _destination_before(config, name, consent=wanted.consent)
     org_id, client_id = _credential(wanted, before, offline=offline)
     secret = (
         ClientSecret(value="", reference={"file": "…"})
@@ -104,13 +97,13 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
         else find_secret(
             named_file=wanted.client_secret_file,
             before=before.client_secret if before else None,
-            data_dir=data_dir,
+            data_dir=Path(config.data_dir),
             destination=name,
         )
     )
     return Terms(
         file=loaded.path,
-        data_dir=data_dir,
+        data_dir=Path(config.data_dir),
         destination=name,
         name=wanted.name,
         schema_id=before.schema_id if before else None,
@@ -157,6 +150,28 @@ def _usual_destination(config: Config) -> str:
             hint=f"Say --destination: {', '.join(sorted(ours))}, or a new name.",
         )
     return ours[0] if ours else DEFAULT_DESTINATION
+
+
+def _require_name(name: str) -> None:
+    if re.fullmatch(NAME_PATTERN, name) is None:
+        raise UsageError(
+            f"{name!r} is no name for a destination",
+            hint="It has lower-case letters, digits, `-` and `_`, and 63 of them at most.",
+        )
+
+
+def _destination_before(config: Config, name: str, *, consent: bool) -> AepOptions | None:
+    """Return what is configured already, if it can be what is set up."""
+    _require_name(consent_destination(name) if consent else name)
+    before = _before(config, name)
+    if before and before.produces == "consent":
+        raise UsageError(
+            f"destination {name!r} keeps consent, and is set up with the one for events",
+            hint="Say --consent, and --destination with the name of that one.",
+        )
+    if consent:
+        _before(config, consent_destination(name))
+    return before
 
 
 def _before(config: Config, name: str) -> AepOptions | None:

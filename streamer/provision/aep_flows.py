@@ -244,9 +244,9 @@ class MappingSet:
 
     async def find(self, platform: Platform, ids: Ids) -> Found | None:
         """Look it up by its name."""
-        page = await platform.get(path_of(f"{DATA_PREP}/mappingSets", name=self.name, limit=100))
-        items = page if isinstance(page, list) else page.get("data") or page.get("items") or []
-        for item in items:
+        path = path_of(f"{DATA_PREP}/mappingSets", name=self.name, limit=100)
+        page = await platform.get_object(path)
+        for item in page.get("data") or []:
             if item.get("name") == self.name:
                 return Found(id=item["id"], document=item)
         return None

@@ -24,7 +24,7 @@ from streamer.core.retry import RetryPolicy, next_attempt_at
 from streamer.core.retry_after import parse_retry_after
 from streamer.destinations.ims import ImsError
 from streamer.destinations.transport import Answer, Fault, Transport, TransportError
-from streamer.provision.aep_problem import PlatformError, no_answer, refused
+from streamer.provision.aep_problem import PlatformError, no_answer, not_understood, refused
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 """The full schema of an ExperienceEvent with many field groups takes a few megabytes."""
@@ -125,10 +125,23 @@ class Platform:
         """
         return await self.make(Call(method="GET", path=path, headers={"Accept": accept}))
 
-    async def look_up(self, path: str, *, accept: str = "application/json") -> Any:  # noqa: ANN401 - JSON
+    async def get_object(self, path: str, *, accept: str = "application/json") -> dict[str, Any]:
+        """Read one document that has to be an object.
+
+        Raises:
+            PlatformError: there is none, it cannot be had, or it is something else.
+        """
+        document = await self.get(path, accept=accept)
+        if not isinstance(document, dict):
+            raise not_understood(path)
+        return document
+
+    async def look_up(
+        self, path: str, *, accept: str = "application/json"
+    ) -> dict[str, Any] | None:
         """Read one document; None where there is no such thing."""
         try:
-            return await self.get(path, accept=accept)
+            return await self.get_object(path, accept=accept)
         except PlatformError as error:
             if error.status == 404:
                 return None
@@ -203,7 +216,7 @@ class Platform:
         where our token goes.
         """
         for _ in range(PAGES_MAX):
-            page = await self.get(path_of(path, **query, limit=100))
+            page = await self.get_object(path_of(path, **query, limit=100))
             for item in page.get("items") or []:
                 yield item
             following = ((page.get("_links") or {}).get("next") or {}).get("href") or ""
@@ -216,7 +229,7 @@ class Platform:
         """List what the Schema Registry has, in short, by title."""
         query: dict[str, object] = {"orderby": "title"}
         for _ in range(PAGES_MAX):
-            page = await self.get(
+            page = await self.get_object(
                 path_of(path, **query), accept="application/vnd.adobe.xed-id+json"
             )
             for item in page.get("results") or []:
@@ -230,7 +243,8 @@ class Platform:
         """List datasets, each with its id as ``id``."""
         for page_number in range(PAGES_MAX):
             start = 100 * page_number
-            page = await self.get(path_of(f"{CATALOG}/dataSets", **query, limit=100, start=start))
+            path = path_of(f"{CATALOG}/dataSets", **query, limit=100, start=start)
+            page = await self.get_object(path)
             for dataset_id, dataset in page.items():
                 yield {**dataset, "id": dataset_id}
             if len(page) < 100:

@@ -70,6 +70,16 @@ def no_answer(method: str, path: str, error: TransportError) -> PlatformError:
     )
 
 
+def not_understood(path: str) -> PlatformError:
+    """Make the error of an answer that is JSON, and not what it has to be."""
+    service, _ = _service(path)
+    return PlatformError(
+        f"{service} answered {_shown(path)} with something else than was asked for",
+        hint="Is `platform_url` Adobe's, and no proxy's? It may also be a change at Adobe that "
+        "this version does not know.",
+    )
+
+
 def quoted(body: bytes) -> str:
     """Take from an answer what is meant for people; nothing where there is no such thing."""
     try:

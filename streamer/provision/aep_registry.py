@@ -45,7 +45,7 @@ class _Registered:
             if item.get("title") == self.name:
                 path = path_of(f"{REGISTRY}/tenant/{self.collection}", item["$id"])
                 document = await platform.look_up(path, accept=AS_WRITTEN)
-                return document and Found(id=item["$id"], document=document)
+                return Found(id=item["$id"], document=document) if document else None
         return None
 
     def created_id(self, answer: Any) -> str:  # noqa: ANN401 - the answer's JSON
@@ -219,7 +219,7 @@ class ProfileSchema(_Registered):
 
 async def tenant_of(platform: Platform) -> str:
     """Return the organisation's tenant, without the underscore in front."""
-    stats = await platform.get(f"{REGISTRY}/stats")
+    stats = await platform.get_object(f"{REGISTRY}/stats")
     tenant = str(stats.get("tenantId") or "").removeprefix("_")
     if not tenant:
         raise StreamerError(

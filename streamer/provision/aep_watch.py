@@ -10,7 +10,8 @@ import msgspec
 from streamer.core.errors import StreamerError
 from streamer.core.times import rfc3339
 from streamer.provision.aep_catalog import is_read_by_profile
-from streamer.provision.aep_platform import CATALOG, FLOWS, Call, Platform, path_of
+from streamer.provision.aep_platform import CATALOG, FLOWS, NAMESPACES, Call, Platform, path_of
+from streamer.provision.aep_problem import not_understood
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +114,18 @@ def _moment(at_ms: object) -> str | None:
 
 def _number(value: object) -> int:
     return int(value) if isinstance(value, int | float) else 0
+
+
+async def active_namespaces(platform: Platform) -> set[str]:
+    """Return the codes of the identity namespaces that the organisation can use."""
+    listed = await platform.get(NAMESPACES)
+    if not isinstance(listed, list):
+        raise not_understood(NAMESPACES)
+    return {
+        str(each.get("code"))
+        for each in listed
+        if isinstance(each, dict) and each.get("status", "ACTIVE") == "ACTIVE"
+    }
 
 
 async def switch(platform: Platform, flow_id: str, *, on: bool) -> bool:

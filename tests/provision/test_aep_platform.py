@@ -213,6 +213,15 @@ async def test_an_answer_that_is_no_json_is_an_error() -> None:
             await desk.platform.make(READ)
 
 
+async def test_an_answer_that_is_something_else_is_an_error() -> None:
+    async with desk_of(reply_json([1])) as desk:
+        with pytest.raises(PlatformError, match="something else than was asked for") as raised:
+            await desk.platform.flow_item("/data/foundation/flowservice/flows", "1")
+        with pytest.raises(PlatformError, match="something else"):
+            [item async for item in desk.platform.datasets()]
+    assert "platform_url" in raised.value.hint
+
+
 async def test_neither_token_nor_secret_gets_into_an_error() -> None:
     async with desk_of(problem(400, title="bad", detail="no")) as desk:
         with pytest.raises(PlatformError) as raised:
