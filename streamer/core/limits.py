@@ -329,3 +329,8 @@ VACUUM_PAGES_MAX = 256
 
 OUTLOOK_SAMPLES_MAX = 60
 """Minutes of free space that the forecast of a full disk is made from."""
+
+# What is new in events.
+
+DRIFT_NAME_CHARACTERS_MAX = 64
+"""Of one name in what a drift tells; Customer.io's longest has 36."""
