@@ -35,7 +35,7 @@ _NUMBERED = {
     "ledger": "id",
     "operator_acts": "id",
 }
-_NAMED = ("destinations", "sources", "facts")
+_NAMED = ("destinations", "sources", "facts", "drift")
 """Small tables without row numbers, read from both ends up to the damage."""
 
 _BYTES = {("quarantine", "body"), ("quarantine", "body_sha256")}
