@@ -78,6 +78,12 @@ _add(_db, "salvage", "db:salvage", "Rescue what can be read of a damaged databas
 _add(_db, "shell", "db:shell", "Open sqlite3 on the database, for reading.")
 _add(_db, "confirm-clock", "db:confirm_clock", "Confirm the wall clock after a jump.")
 
+_catalog = _group("catalog", "What Customer.io is known to send, and what is new.")
+_add(_catalog, "list", "catalog:list_types", "List the known types and their fields.")
+_add(_catalog, "schema", "catalog:schema", "Print JSON Schema or AsyncAPI of the known types.")
+_add(_catalog, "drift", "catalog:show_drift", "Show what came that is not known.")
+_add(_catalog, "forget-drift", "catalog:forget_drift", "Empty that report.")
+
 _mapping = _group("mapping", "See and try what events become for Adobe Experience Platform.")
 _add(_mapping, "show", "mapping:show", "Show the rules that apply.")
 _add(_mapping, "render", "mapping:render", "Print the XDM entity of an event; send nothing.")

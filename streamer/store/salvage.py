@@ -36,7 +36,7 @@ _NUMBERED = {
     "late_failures": "id",
     "operator_acts": "id",
 }
-_NAMED = ("destinations", "sources", "facts", "reconciliations")
+_NAMED = ("destinations", "sources", "facts", "drift", "reconciliations")
 """Small tables without row numbers, read from both ends up to the damage."""
 
 _BYTES = {("quarantine", "body"), ("quarantine", "body_sha256")}

@@ -55,6 +55,10 @@ GOOD: dict[str, dict[str, object]] = {
     "alarms": {"code": "c", "message": "m", "first_at": 1, "last_at": 1},
     "operator_acts": {"at": 1, "act": "a", "detail": "d"},
     "facts": {"name": "f", "value": 1},
+    "drift": {
+        "kind": "field", "type": "email.sent", "path": "data.x", "events": 1, "first_at": 1,
+        "last_at": 1, "position": 1,
+    },
 }  # fmt: skip
 
 BAD: list[tuple[str, dict[str, object]]] = [
@@ -111,6 +115,13 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("ledger", {"duration_ms": -1}),
     ("alarms", {"times": 0}),
     ("facts", {"value": "text"}),
+    ("drift", {"kind": "other"}),
+    ("drift", {"type": "x" * 151}),
+    ("drift", {"path": "x" * 351}),
+    ("drift", {"path": None}),
+    ("drift", {"events": 0}),
+    ("drift", {"first_at": 2}),
+    ("drift", {"position": 0}),
 ]
 
 

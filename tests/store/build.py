@@ -18,6 +18,7 @@ from streamer.store import (
     cursors,
     dead_letters,
     destinations,
+    drift,
     facts,
     late_failures,
     migrate,
@@ -31,6 +32,7 @@ from streamer.store import (
 from streamer.store.arrival import Arrival, Kept, UnreadableCall
 from streamer.store.cursors import Cursor, CursorState
 from streamer.store.destinations import Declared
+from streamer.store.drift import Sightings, Surveyed
 from streamer.store.settling import Settlement
 from streamer.store.sqlite import Connection
 
@@ -239,4 +241,6 @@ def fill_every_table(db: Connection) -> None:
     alarms.note(db, "STR-301", "lake", "it refuses", times=2, now=NOW)
     facts.write(db, "wall_clock_seen_at", NOW)
     destinations.pause(db, "hook", now=NOW)
+    seen = Sightings(NOW - 60_000, NOW, position=3, events=2, found={"null", "integer"})
+    drift.add(db, Surveyed({("field", "email.sent", "data.score"): seen}, 22, caught_up=True))
     assert quarantine.held_bytes(db) > 0
