@@ -20,7 +20,7 @@ from streamer.core.xdm.plan import Unfit
 from streamer.core.xdm.settings import MappingSettings
 
 RECIPIENTS_MAX = 10
-"""Devices that are kept of a push message that went to many."""
+"""Devices that are kept of a push message that went to many, once there is no room for all."""
 
 REASON_BYTES_MAX = 1_024
 """What is kept of the reason of a failure: more than any mail server says."""
