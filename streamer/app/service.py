@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 
 import anyio
@@ -32,6 +32,8 @@ from streamer.app.prepare import Prepared
 from streamer.app.reload import Reloader
 from streamer.app.room import Room, RoomWatch
 from streamer.app.signals import Signals
+from streamer.app.survey import Survey
+from streamer.app.switching import SwitchOn
 from streamer.app.watch import Watch
 from streamer.clock import Clock
 from streamer.config.generated import ensure_admin_token
@@ -130,8 +132,21 @@ class Service:
             deadline_seconds=config.server.deadline_seconds,
             body_memory_bytes_max=config.outbox.queue_bytes_max,
         )
+        self.switch_on = SwitchOn(
+            reader=reader,
+            writer=self.writer,
+            board=self.board,
+            clock=clock,
+            settings=lambda: (self.config, self._secrets),
+            unready_reason=self.health.unready_reason,
+        )
         self.janitor = self._make_janitor()
-        self.writer.on_stored = self.fleet.hear_of
+        self.survey = Survey(writer=self.writer, reader=reader, clock=clock, board=self.board)
+        self.writer.on_stored = self._hear_of
+
+    def _hear_of(self, lane_keys: Collection[int]) -> None:
+        self.fleet.hear_of(lane_keys)
+        self.survey.hear()
 
     def _make_janitor(self) -> Janitor:
         config = self.config
@@ -195,9 +210,11 @@ class Service:
         reload = partial(self._reloader.run, self, tasks)
         self._guard(tasks, "the reload", reload)
         self._guard(tasks, "the janitor", self.janitor.run)
+        self._guard(tasks, "the survey", self.survey.run)
         self._guard(tasks, "the look at the control rows", self.control.run)
         watchdog = systemd.watchdog_interval_seconds()
         self._guard(tasks, "the watch", partial(self.watch.run, watchdog))
+        self._guard(tasks, "the switching on of webhooks", self.switch_on.run)
 
     async def _serve_all(self, listening: Listening, announce: Callable[[], None]) -> None:
         """Serve until a stop is asked for, and until servers and drains have ended."""
@@ -212,6 +229,7 @@ class Service:
             self._guard(serving, "the admin server", admin)
             announce()
             systemd.notify_ready(self._one_line())
+            self.switch_on.serving.set()
             await self.ending.wait()
             await self._reloader.stop()
             await self._leave()
@@ -320,6 +338,7 @@ class Service:
 
     def _on_room(self, room: Room) -> None:
         self.fleet.block(room.drain_stops)
+        self.survey.blocked = room.drain_stops
 
     def _alive_until(self) -> dict[str, float]:
         return {

@@ -7,9 +7,7 @@ see is a finding like any other, and one look that fails does not end the rest.
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -23,16 +21,14 @@ from streamer.cli.looks import (
     machine,
     permissions,
     public,
+    report,
     service,
     units,
 )
 from streamer.cli.looks.finding import Finding, guarded
 from streamer.cli.signing import signing_key
-from streamer.cli.wording import count
 from streamer.config.model import Config
 from streamer.core.errors import UsageError
-
-_STRIKING = re.compile("(FAILED|WARNING) ")
 
 
 def run(
@@ -53,13 +49,10 @@ def run(
     findings += guarded("unit", "the systemd units", units.units)
     if url is not None:
         findings += _look_from_outside(url, source, found, send_test=send_test)
-    if json:
-        console.print_json({"ok": not _failures(findings), "findings": findings})
-    else:
-        console.print_text(_written(findings), striking=_STRIKING)
-        if url is None:
-            console.print_text(["Not looked at: the public URL. Say --url https://YOUR-HOST."])
-    if _failures(findings):
+    report.print_findings(findings, json=json)
+    if url is None and not json:
+        console.print_text(["Not looked at: the public URL. Say --url https://YOUR-HOST."])
+    if report.failures(findings):
         sys.exit(1)
 
 
@@ -119,21 +112,3 @@ def _known(config: Config) -> public.Known:
 
 def _send_test(place: Place, source: str | None, config: Config) -> list[Finding]:
     return public.send_test(place, signing_key(config, choose_source(config, source)))
-
-
-def _failures(findings: Iterable[Finding]) -> int:
-    return sum(finding.state == "failed" for finding in findings)
-
-
-def _written(findings: list[Finding]) -> list[str]:
-    marks = {"ok": "ok     ", "warning": "WARNING", "failed": "FAILED "}
-    lines = []
-    for finding in findings:
-        detail = f": {finding.detail}" if finding.detail else ""
-        lines.append(f"{marks[finding.state]} {finding.what}{detail}")
-        if finding.hint:
-            lines.append(f"        {finding.hint}")
-    fine, warnings, failures = (
-        sum(finding.state == state for finding in findings) for state in marks
-    )
-    return [*lines, "", f"{failures} failed, {count(warnings, 'warning')}, {fine} ok"]

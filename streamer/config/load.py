@@ -9,8 +9,6 @@ come from the environment or the default. Secrets are not read here.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -22,8 +20,8 @@ from streamer.config.default import default_document
 from streamer.config.locate import Lines
 from streamer.config.model import Config
 from streamer.config.problems import ConfigurationErrors, KeyPath, Problem
+from streamer.config.toml_file import MissingFileError, read_toml
 from streamer.config.walk import Walk
-from streamer.core.limits import CONFIG_FILE_BYTES_MAX
 
 SEARCH = (Path("streamer.toml"), Path("/etc/streamer/streamer.toml"))
 """Looked at in this order when no file is named."""
@@ -100,67 +98,16 @@ def _read(
         path = (working_directory / candidate).absolute()
         try:
             return _parsed(path, "search")
-        except _MissingFileError:
+        except MissingFileError:
             continue
     data_dir = environ.get(environment.variable_name("data_dir")) or "streamer-data"
     base = working_directory.absolute()
     return _Document(tables=default_document(base / data_dir), base=base, origin="default")
 
 
-class _MissingFileError(ConfigurationErrors):
-    """There is no such file."""
-
-
 def _parsed(path: Path, origin: Origin) -> _Document:
-    text = _text_of(path)
-    try:
-        tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _syntax_error(path, error) from None
-    return _Document(tables=tables, base=path.parent, origin=origin, path=path, text=text)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(CONFIG_FILE_BYTES_MAX + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        missing = _file_problem(path, "does not exist", "`streamer init` writes one.")
-        raise _MissingFileError([missing], path=path) from None
-    except OSError as error:
-        raise _unusable(
-            path,
-            path,
-            f"cannot be read: {error.strerror}",
-            "Run the command as the service's user, or name another file with `--config`.",
-        ) from error
-    if len(content) > CONFIG_FILE_BYTES_MAX:
-        raise _unusable(path, path, "is larger than a configuration can be")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise _unusable(path, f"{path}:{line}", "is not UTF-8 text") from None
-
-
-def _unusable(path: Path, where: Path | str, message: str, hint: str = "") -> ConfigurationErrors:
-    return ConfigurationErrors([_file_problem(where, message, hint)], path=path)
-
-
-def _file_problem(where: Path | str, message: str, hint: str = "") -> Problem:
-    return Problem(path="", message=message, hint=hint, where=str(where))
-
-
-def _syntax_error(path: Path, error: Exception) -> ConfigurationErrors:
-    """Turn tomllib's complaint, which ends in its place, into a problem with that place."""
-    message, where = str(error), str(path)
-    if isinstance(error, RecursionError):
-        message = "nested too deeply"
-    elif "set_int_max_str_digits" in message:  # Python's own limit, which is none of TOML
-        message = "a number has thousands of digits"
-    if place := re.search(r" \(at line (\d+), column (\d+)\)$", message):
-        message, where = message[: place.start()], f"{path}:{place[1]}:{place[2]}"
-    return _unusable(path, where, f"not valid TOML: {message}")
+    file = read_toml(path)
+    return _Document(tables=file.tables, base=path.parent, origin=origin, path=path, text=file.text)
 
 
 def _located(found: Sequence[tuple[KeyPath, Problem]], document: _Document) -> list[Problem]:

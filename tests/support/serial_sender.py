@@ -1,8 +1,7 @@
 """A sender that keeps Customer.io's documented rules: one call at a time, failures have a price.
 
-A call has 4 s; any 2xx is success. The status codes of `HOUR_STATUSES` and errors of the
-connection (refused, reset, ended without an answer) earn an hour of waiting; all other failures,
-a timeout among them, an ordinary backoff. Later calls wait until the one that fails has
+The rules are those of `sender_rules`, and errors of the connection (refused, reset, ended
+without an answer) earn an hour of waiting too. Later calls wait until the one that fails has
 succeeded. The waits are scaled down: an hour is counted, with its reason, and not waited for.
 
 What is acknowledged is written down with its moment, so that a test can say what had been
@@ -23,10 +22,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from streamer.core.signature import sign
+from tests.support.sender_rules import TIMEOUT_SECONDS, earns_hour, succeeded
 from tests.support.traffic import Call, plan
 
-TIMEOUT_SECONDS = 4.0
-HOUR_STATUSES = frozenset({400, 401, 402, 403, 404, 405, 410, 429, 500, 502, 521})
 HOUR_SECONDS_SCALED = 0.02
 BACKOFF_SECONDS_SCALED = (0.02, 0.04, 0.08, 0.16)
 """Waits after the first, second, … ordinary failure of a call in a row."""
@@ -81,16 +79,16 @@ class SerialSender:
         """Repeat a call until it is acknowledged; everything behind it waits meanwhile."""
         tries = 0
         while True:
-            reason, earns_hour = self._try(number, body)
+            reason, costs_hour = self._try(number, body)
             tries += 1
             at = time.monotonic()
             if reason is None:
                 self.acknowledged.append(Acknowledged(number, at, tries))
                 return
-            self.failures.append(Failure(number, reason, earns_hour, self._connected_at, at))
+            self.failures.append(Failure(number, reason, costs_hour, self._connected_at, at))
             last = len(BACKOFF_SECONDS_SCALED) - 1
             backoff = BACKOFF_SECONDS_SCALED[min(tries - 1, last)]
-            time.sleep(HOUR_SECONDS_SCALED if earns_hour else backoff)
+            time.sleep(HOUR_SECONDS_SCALED if costs_hour else backoff)
 
     def once(self, body: bytes, *, key: bytes | None = None) -> str | None:
         """Make one call beside the order and repeat nothing; None when it was acknowledged.
@@ -123,9 +121,9 @@ class SerialSender:
             self.close()
             return f"{type(error).__name__}: {error.strerror or error}", True
         self._on_stage("answered", number)
-        if 200 <= status < 300:
+        if succeeded(status):
             return None, False
-        return f"status {status}", status in HOUR_STATUSES
+        return f"status {status}", earns_hour(status)
 
     def _request(self, body: bytes, key: bytes) -> bytes:
         timestamp = str(int(time.time()))

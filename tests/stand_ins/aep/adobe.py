@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tests.stand_ins.aep import specs
+from tests.stand_ins.aep.catalog import Catalog
 from tests.stand_ins.aep.collection import Collection
+from tests.stand_ins.aep.composition import Library
+from tests.stand_ins.aep.data_prep import DataPrep
 from tests.stand_ins.aep.datasets import Datasets, FailedRecord
+from tests.stand_ins.aep.descriptions import Descriptions
+from tests.stand_ins.aep.descriptors import Descriptors
 from tests.stand_ins.aep.faults import Faults
+from tests.stand_ins.aep.flow_service import FlowService
+from tests.stand_ins.aep.gate import Gate
 from tests.stand_ins.aep.ims import Ims
+from tests.stand_ins.aep.insights import Metrics, Namespaces
 from tests.stand_ins.aep.messages import Accepted
 from tests.stand_ins.aep.organisation import Organisation
+from tests.stand_ins.aep.profile_store import ENABLED, Dropped
 from tests.stand_ins.aep.rules import Clock, Rules
+from tests.stand_ins.aep.schema_registry import SchemaRegistry
 from tests.stand_ins.aep.tokens import Tokens
-from tests.stand_ins.aep.violations import Violation, find_basic
+from tests.stand_ins.aep.validation import Validation
 
 SEEDED_AGE_SECONDS = 86_400.0
 """Of what `Adobe.new_inlet` makes: older than any delay that new things have."""
@@ -84,9 +95,27 @@ class Adobe:
         self.tokens = Tokens(
             clock, rules, client_id=self.client_id, client_secret=self.client_secret
         )
-        self.datasets = Datasets(self.organisation, self._judge)
+        library = Library(directory)
+        descriptions = Descriptions(directory)
+        self.validation = Validation(self.organisation, library)
+        self.datasets = Datasets(self.organisation, self.validation.judge)
         self.collection = Collection(self.organisation, self.tokens, self.datasets, self.faults)
-        self.routes = [*Ims(self.tokens).routes(), *self.collection.routes()]
+        self.gate = Gate(self.organisation, self.tokens)
+        self.registry = SchemaRegistry(self.organisation, library)
+        self.catalog = Catalog(self.organisation, self.datasets)
+        self.flow_service = FlowService(self.organisation, self.datasets, descriptions)
+        services = (
+            Ims(self.tokens),
+            self.collection,
+            Descriptors(self.organisation, library),
+            self.registry,
+            self.catalog,
+            self.flow_service,
+            DataPrep(self.organisation, library, descriptions),
+            Namespaces(self.organisation),
+            Metrics(self.organisation, self.datasets, self.collection.received),
+        )
+        self.routes = [route for service in services for route in service.routes()]
 
     @property
     def url(self) -> str:
@@ -121,6 +150,10 @@ class Adobe:
         """Return what the profile store took of a dataset."""
         return self.datasets.profile(dataset_id)
 
+    def profile_dropped(self, dataset_id: str) -> list[Dropped]:
+        """Return what the profile store dropped of a dataset, and why; nobody else learns of it."""
+        return self.datasets.profile_dropped(dataset_id)
+
     def failed(self, dataset_id: str) -> list[FailedRecord]:
         """Return the records that failed a dataset's validation, with their errors."""
         return self.datasets.failed(dataset_id)
@@ -129,73 +162,78 @@ class Adobe:
         """Let all tokens be worthless from now on."""
         self.tokens.expire()
 
-    def _judge(self, schema_id: str, entity: dict[str, Any]) -> list[Violation]:
-        del schema_id
-        return list(find_basic(entity))
+    @property
+    def without_groups(self) -> set[str]:
+        """Standard field groups, by ``$id``, that are not offered; a test adds to them."""
+        return self.registry.missing_groups
 
     def new_inlet(
-        self, *, authenticated: bool = True, data_type: str = "xdm", name: str = "streamer"
+        self,
+        *,
+        authenticated: bool = True,
+        data_type: str = "xdm",
+        name: str = "streamer",
+        of_profiles: bool = False,
+        groups: Iterable[str] | None = None,
+        tenant_group: dict[str, Any] | None = None,
     ) -> SeededInlet:
-        """Make an inlet, its dataflow, dataset and schema, all a day old."""
-        organisation = self.organisation
-        schema_id = self._new_schema(name)
-        dataset_id = self._new_dataset(name, schema_id)
-        connection_id = organisation.names.uuid()
-        inlet = organisation.open_inlet(
-            data_type, authenticated=authenticated, connection_id=connection_id
-        )
-        flow_id = self._new_flow(name, inlet.id, connection_id, dataset_id, data_type)
-        return SeededInlet(
-            organisation.inlet_url(inlet), inlet.id, connection_id, flow_id, dataset_id, schema_id
-        )
+        """Make an inlet, its dataflow, dataset and schema, all a day old and enabled for profiles.
 
-    def _new_schema(self, name: str) -> str:
-        names = self.organisation.names
-        schema_id = f"https://ns.adobe.com/{self.tenant}/schemas/{names.digits(48)}"
-        document = {"$id": schema_id, "title": name, "allOf": [{"$ref": specs.EXPERIENCE_EVENT}]}
-        self.organisation.schemas.add(schema_id, document, age_seconds=SEEDED_AGE_SECONDS)
-        return schema_id
+        The schema has the standard ``groups``; by default all that fit its class but for Journey
+        Optimizer's. Without a ``tenant_group`` nobody judges the tenant's own fields.
+        """
+        own = [] if tenant_group is None else [self._seed("mixins", tenant_group)["$id"]]
+        its_class = specs.INDIVIDUAL_PROFILE if of_profiles else specs.EXPERIENCE_EVENT
+        standard = specs.usual_groups(its_class) if groups is None else list(groups)
+        references = [{"$ref": identifier} for identifier in (its_class, *standard, *own)]
+        body = {"title": name, "type": "object", "allOf": references}
+        body["meta:immutableTags"] = ["union"]
+        schema_id = str(self._seed("schemas", body)["$id"])
+        if tenant_group is None:
+            self.organisation.open_schemas.add(schema_id)
+        return self._seed_flow(name, schema_id, data_type, authenticated=authenticated)
 
-    def _new_dataset(self, name: str, schema_id: str) -> str:
-        dataset_id = self.organisation.names.digits(24)
+    def _seed(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self.registry.make(kind, body, age_seconds=SEEDED_AGE_SECONDS)
+
+    def _seed_flow(
+        self, name: str, schema_id: str, data_type: str, *, authenticated: bool
+    ) -> SeededInlet:
         reference = {"id": schema_id, "contentType": SCHEMA_CONTENT_TYPE}
-        self.organisation.datasets.add(
-            dataset_id, {"name": name, "schemaRef": reference}, age_seconds=SEEDED_AGE_SECONDS
+        tags = {"unifiedProfile": [ENABLED], "unifiedIdentity": [ENABLED]}
+        dataset = self.catalog.make(
+            {"name": name, "schemaRef": reference, "tags": tags}, age_seconds=SEEDED_AGE_SECONDS
         )
-        return dataset_id
-
-    def _new_flow(
-        self, name: str, inlet_id: str, connection_id: str, dataset_id: str, data_type: str
-    ) -> str:
-        organisation = self.organisation
-        inlet = organisation.inlets[inlet_id]
-        source_id, target_id, flow_id = (organisation.names.uuid() for _ in range(3))
-        auth_params = {
+        http_api = {"id": specs.HTTP_API_CONNECTION, "version": "1.0"}
+        parameters = {
             "sourceId": name,
             "name": name,
             "dataType": data_type,
-            "authenticationRequired": inlet.authenticated,
-            "inletId": inlet.id,
-            "inletUrl": organisation.inlet_url(inlet),
+            "authenticationRequired": authenticated,
         }
-        connection = {
-            "connectionSpec": {"id": specs.HTTP_API_CONNECTION, "version": "1.0"},
-            "auth": {"specName": "Streaming Connection", "params": auth_params},
-        }
-        source = {"baseConnectionId": connection_id}
-        target = {"params": {"dataSetId": dataset_id}}
+        auth = {"specName": "Streaming Connection", "params": parameters}
+        connection = self._make("connections", name, connectionSpec=http_api, auth=auth)
+        source = self._make(
+            "sourceConnections", name, baseConnectionId=connection["id"], connectionSpec=http_api
+        )
+        target = self._make("targetConnections", name, params={"dataSetId": dataset["id"]})
         spec = specs.FLOW_WITHOUT_MAPPING if data_type == "xdm" else specs.FLOW_WITH_MAPPING
-        flow = {
-            "flowSpec": {"id": spec, "version": "1.0"},
-            "sourceConnectionIds": [source_id],
-            "targetConnectionIds": [target_id],
-        }
-        for documents, identifier, document in (
-            (organisation.connections, connection_id, connection),
-            (organisation.source_connections, source_id, source),
-            (organisation.target_connections, target_id, target),
-            (organisation.flows, flow_id, flow),
-        ):
-            whole = {"id": identifier, "name": name, "state": "enabled", **document}
-            documents.add(identifier, whole, age_seconds=SEEDED_AGE_SECONDS)
-        return flow_id
+        flow = self._make(
+            "flows",
+            name,
+            flowSpec={"id": spec, "version": "1.0"},
+            sourceConnectionIds=[source["id"]],
+            targetConnectionIds=[target["id"]],
+        )
+        inlet = connection["auth"]["params"]
+        return SeededInlet(
+            url=inlet["inletUrl"],
+            id=inlet["inletId"],
+            connection_id=connection["id"],
+            flow_id=flow["id"],
+            dataset_id=dataset["id"],
+            schema_id=schema_id,
+        )
+
+    def _make(self, kind: str, name: str, **body: object) -> dict[str, Any]:
+        return self.flow_service.make(kind, {"name": name, **body}, age_seconds=SEEDED_AGE_SECONDS)

@@ -59,6 +59,8 @@ class Organisation:
         self.flows = self._documents()
         self.datasets = self._documents()
         self.schemas = self._documents()
+        self.open_schemas: set[str] = set()
+        """Schemas by ``$id`` whose tenant fields nobody registered and nobody judges."""
         self.field_groups = self._documents()
         self.descriptors = self._documents()
         self.mapping_sets = self._documents()

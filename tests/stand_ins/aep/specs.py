@@ -57,12 +57,25 @@ STANDARD_GROUPS = {
 """Field groups of the global container, by ``$id``, with their titles."""
 
 NAMESPACES = {
-    "Email": ("Email", "Email"),
-    "Email_LC_SHA256": ("Emails (SHA256, lowercased)", "Email"),
-    "Phone": ("Phone", "Phone"),
-    "Phone_E.164": ("Phone (E.164)", "Phone"),
-    "ECID": ("ECID", "COOKIE"),
-    "APNS": ("Apple Push Notification service", "Mobile"),
-    "FCM": ("Firebase Cloud Messaging", "Mobile"),
+    "ECID": (4, "ECID", "COOKIE"),
+    "Email": (6, "Email", "EMAIL"),
+    "Phone": (7, "Phone", "PHONE"),
+    "Email_LC_SHA256": (11, "Emails (SHA256, lowercased)", "EMAIL"),
+    "Phone_E.164": (17, "Phone (E.164)", "PHONE"),
+    "APNS": (20920, "Apple Push Notification service", "DEVICE"),
+    "FCM": (20921, "Firebase Cloud Messaging", "DEVICE"),
 }
-"""Standard identity namespaces: code, and name and type."""
+"""Standard identity namespaces: code, and number, name and type. Numbers from 17 on are made up."""
+
+
+def usual_groups(its_class: str) -> list[str]:
+    """Return the standard groups that fit a class, without those of Journey Optimizer."""
+    audit = "https://ns.adobe.com/xdm/common/external-source-system-audit-details"
+    if its_class == INDIVIDUAL_PROFILE:
+        return ["https://ns.adobe.com/xdm/mixins/profile-consents", audit]
+    others = (audit, "profile-consents", _JOURNEYS)
+    return [
+        identifier
+        for identifier in STANDARD_GROUPS
+        if not any(part in identifier for part in others)
+    ]
