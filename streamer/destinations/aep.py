@@ -139,7 +139,7 @@ class AepDestination(Destination):
                 self._raise_alarm(AEP_SHED, f"{self.name}: {parts} (position {message.position})")
         left = sum(said.reason == UNRESOLVED for said in delivery.outcomes.values())
         if count := delivery.resent + left:
-            self._raise_alarm(AEP_UNANSWERED, f"{self.name}: {count} messages of one answer")
+            self._raise_alarm(AEP_UNANSWERED, f"{self.name}: {count} of {len(messages)} events")
 
     def _new_ims(self, client_secret: str | None) -> Ims | None:
         options = self._options

@@ -31,7 +31,7 @@ async def try_author(author: Author, *, now_ms: int) -> Finding:
     if failures:
         told = "; ".join(dict.fromkeys(failures[:_TOLD_MAX]))
         more = f", and {len(failures) - _TOLD_MAX} more" if len(failures) > _TOLD_MAX else ""
-        hint = "`streamer mapping` shows what becomes of a type, and by which rule."
+        hint = "`streamer mapping show` lists the rules, and `streamer mapping render` tries them."
         return Finding(False, "samples cannot be mapped", told + more, hint)
     nothing = f", and nothing is said of {silent}" if silent else ""
     return Finding(True, "every sample can be mapped", f"{made} of them{nothing}")

@@ -7,6 +7,13 @@ import pytest
 from .conftest import LoadText, ProblemsOf
 
 HOOK = '[destinations.hook]\nkind = "http"\nurl = "https://example.com/"\n'
+LAKE = """[destinations.lake]
+kind = "aep"
+mode = "raw"
+flow_id = "f"
+ims_org_id = "o"
+"""
+INLET = 'inlet_url = "https://dcs.adobedc.net/collection/ab"\n'
 SOURCE = '[sources.customerio]\nkind = "customerio"\nsigning_keys = [{ env = "KEY" }]\n'
 
 
@@ -31,6 +38,14 @@ SOURCE = '[sources.customerio]\nkind = "customerio"\nsigning_keys = [{ env = "KE
         (HOOK + 'headers = { X-A = "x\\r\\nX-B: y" }', "destinations.hook.headers", "`X-A`"),
         ('[destinations.a]\nkind = "file"\ndirectory = "a"\nlanes = 2',
          "destinations.a.lanes", "must be 1"),
+        (LAKE + 'inlet_url = "https://dcs.adobedc.net/ab"',
+         "destinations.lake.inlet_url", "`/collection/`"),
+        (LAKE + 'inlet_url = "https://dcs.adobedc.net/collection/ab?syncValidation=true"',
+         "destinations.lake.inlet_url", "validation"),
+        (LAKE + INLET + 'sandbox = "two words"', "destinations.lake.sandbox", "no blanks"),
+        (LAKE.replace('"f"', '""') + INLET, "destinations.lake.flow_id", "not be empty"),
+        (LAKE + INLET + 'client_id = "c"', "destinations.lake.client_secret", "go together"),
+        (LAKE.replace('"raw"', '"xdm"') + INLET, "destinations.lake.tenant", "needs it"),
         (HOOK + "signing_key = {}", "destinations.hook.signing_key", "exactly one"),
         (HOOK + 'signing_key = { env = "A", file = "b" }',
          "destinations.hook.signing_key", "exactly one"),
@@ -54,6 +69,8 @@ def test_settings_that_do_not_go_together_are_refused(
     [
         '[admin]\nbind = "0.0.0.0:8081"\ntoken = { env = "TOKEN" }',
         '[admin]\nbind = "localhost:8081"',
+        LAKE + INLET,
+        LAKE + INLET.replace("collection", "collection/batch"),
         '[admin]\nbind = "unix:/run/streamer/admin.sock"',
         '[server]\nbind = "127.0.0.1:0"\n[admin]\nbind = "127.0.0.1:0"',
         "[outbox]\ningest_floor_bytes = 101\ndrain_floor_bytes = 100",

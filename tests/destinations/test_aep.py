@@ -168,6 +168,19 @@ async def test_a_further_request_is_begun_only_while_there_is_time(
     assert outcomes[taken:] == [NOT_ATTEMPTED] * (300 - taken)
 
 
+async def test_whoever_is_asked_to_hurry_ends_after_the_request_under_way(
+    adobe: Adobe, inlet: SeededInlet
+) -> None:
+    options = options_for(adobe, inlet, request_bytes_max=20_000)
+    async with aep_destination(options, secret=adobe.client_secret) as destination:
+        destination.hurry()
+        outcomes = await destination.send(stored_events(*range(1, 101)))
+    taken = len(adobe.received)
+    assert len(inlet_requests(adobe)) == 1
+    assert 0 < taken < 100
+    assert outcomes[taken:] == [NOT_ATTEMPTED] * (100 - taken)
+
+
 async def test_the_longest_send_covers_a_last_request_that_needs_a_new_token() -> None:
     async with aep_destination(aep_options(timeout_seconds=7.5)) as destination:
         assert destination.send_seconds_max == SINGLE_SECONDS_MAX + 2 * 7.5 + 4 * TOKEN_SECONDS_MAX
@@ -189,7 +202,7 @@ async def test_no_lane_waits_for_a_connection_that_a_replay_has() -> None:
     async with scripted_server() as server:
         url = server.url.replace("events", "collection/ab")
         options = aep_options(
-            inlet_url=url, lanes=lanes, connect_timeout_seconds=0.3, timeout_seconds=5.0
+            inlet_url=url, lanes=lanes, connect_timeout_seconds=2.0, timeout_seconds=10.0
         )
         async with aep_destination(options) as destination:
             server.script = [together]

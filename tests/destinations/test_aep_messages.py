@@ -151,6 +151,14 @@ def test_requests_keep_the_order_and_the_limit_and_are_no_smaller_than_they_need
         assert len(frame.body([*part, following[0]])) > bytes_max
 
 
+def test_what_fills_a_request_to_the_byte_is_one_request_and_a_byte_more_is_two() -> None:
+    frame = Frame(b"<", b">")
+    messages = [Message(position, b"x" * 20) for position in range(3)]
+    size = len(frame.body(messages))
+    assert [len(part) for part in pack(messages, frame, size)] == [3]
+    assert [len(part) for part in pack(messages, frame, size - 1)] == [2, 1]
+
+
 def test_the_length_of_an_envelope_does_not_depend_on_the_time() -> None:
     author = xdm_author()
     assert len({len(author.frame(now).before) for now in (0, NOON_MS, 9_999_999_999_999)}) == 1
