@@ -92,8 +92,11 @@ def _tail(report: Report) -> Iterator[str]:
         yield f"made {count(report.dead_letters, 'dead letter')}; once the cause is mended:"
         yield f"  streamer dead-letters retry --all --destination {name}"
     elif report.to_bury and not report.dry_run:
-        kept = f"{count(report.to_bury, 'lost event')} can be sent again once the cause is mended:"
-        yield f"{kept} `streamer aep reconcile --destination {name} --dead-letters` keeps them from"
-        yield f"being pruned, `streamer replay start {name} --event ID` sends a single one."
+        lost = count(report.to_bury, "lost event")
+        yield (
+            f"{lost} can be sent again once the cause is mended: `streamer aep reconcile "
+            f"--destination {name} --dead-letters` keeps them from being pruned, `streamer replay "
+            f"start {name} --event ID` sends a single one"
+        )
     if not report.complete:
         yield "there is more: run it again"

@@ -43,8 +43,8 @@ UNREAD_IN_A_ROW_MAX = 5
 """Batches that cannot be read one after another, before the run ends: nobody waits for a thousand
 refusals of the same kind."""
 
-RECORDS_MAX = 100_000
-"""After so many, the run ends with the batch that it is in; the next one goes on."""
+NEW_MAX = 100_000
+"""After so many new ones, the run ends with the batch that it is in; the next one goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ class _Reader:
         self._unread_in_a_row = 0
         if not met:
             self.seen.silent.append(batch)
-        if self.seen.records >= RECORDS_MAX:
+        if self.seen.new >= NEW_MAX:
             self.seen.stopped_at = batch
 
     async def _read(self, books: Books, batch: Batch) -> int:

@@ -25,7 +25,7 @@ from streamer.provision.aep_platform import (
     Platform,
     path_of,
 )
-from streamer.provision.aep_problem import no_answer, refused
+from streamer.provision.aep_problem import PlatformError, no_answer, refused
 from streamer.provision.aep_records import Record, Unreadable, read_records, split
 
 EXPORT = f"{FOUNDATION}/export/batches"
@@ -92,6 +92,10 @@ class Books(Platform):
                     yield _batch(batch_id, document)
             if len(documents) < PAGE:
                 return
+        raise PlatformError(
+            f"the dataset has more than {PAGE * PAGES_MAX:,} batches in that time",
+            hint="Say --since with a later time.",
+        )
 
     async def failures(self, batch: Batch) -> AsyncGenerator[Record | Unreadable]:
         """Read the records of a batch that were dropped.

@@ -65,6 +65,18 @@ async def test_batches_are_listed_over_pages_in_order_from_a_moment_on(
     assert len(server.requests) == 3
 
 
+async def test_a_list_without_end_is_an_error_and_not_taken_for_the_whole(
+    server: FailedBatches, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.provision.aep_batches.PAGES_MAX", 2)
+    for number in range(199):
+        server.add(f"b{number}", created=1000 + number)
+    assert len(await listed(books)) == 199
+    server.add("one more", created=2000)
+    with pytest.raises(PlatformError, match="more than 200 batches"):
+        await listed(books)
+
+
 async def test_a_batch_says_what_it_is_in_whatever_words(
     server: FailedBatches, books: Books
 ) -> None:
