@@ -34,7 +34,7 @@ class Blueprint(NamedTuple):
 
     destination: Destination
     options: DestinationOptions
-    secret_values: tuple[str, ...]
+    held_in_files: tuple[str, ...]
 
 
 class Plan(NamedTuple):
@@ -75,7 +75,7 @@ class Fleet:
         """
         made = {}
         for name, options in destinations.items():
-            values = parts.secret_values(options, secrets)
+            values = parts.held_in_files(options, secrets)
             running = self._running.get(name)
             as_before = running is not None and running.blueprint[1:] == (options, values)
             if running is not None and as_before and not running.ended.is_set():

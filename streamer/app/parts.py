@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 from streamer.clock import Clock
+from streamer.config import formats
 from streamer.config.model import Config
 from streamer.config.secrets import Secrets, secrets_in
+from streamer.config.settings import Setting, settings_of
 from streamer.core.alarms import Alarm
 from streamer.core.retry import RetryPolicy
 from streamer.core.selection import Selection
@@ -44,9 +49,28 @@ def make_destination(
     return registry.build(name, options, clock=clock, secret=secrets.of, raise_alarm=raise_alarm)
 
 
-def secret_values(options: CommonOptions, secrets: Secrets) -> tuple[str, ...]:
-    """Return the values of a destination's secrets: a file may hold a new one after a reload."""
-    return tuple(secrets.of(secret) for _, secret in secrets_in(options))
+def held_in_files(options: CommonOptions, secrets: Secrets) -> tuple[str, ...]:
+    """Return what a destination is made of that its settings only point to.
+
+    These are its secrets, and a digest of each file that it reads once, such as a mapping: a
+    reload must notice that one was changed, although the setting is as it was.
+    """
+    values = [secrets.of(secret) for _, secret in secrets_in(options)]
+    paths = [getattr(options, item.name) for item in settings_of(type(options)) if _is_path(item)]
+    return (*values, *(_digest(Path(path)) for path in paths if path is not None))
+
+
+def _is_path(item: Setting) -> bool:
+    return item.format == formats.PATH
+
+
+def _digest(path: Path) -> str:
+    """Return a digest of a file; empty for a directory, or what cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def make_policy(options: CommonOptions) -> DrainPolicy:

@@ -31,6 +31,8 @@ _ADVICE = {
     "STR-307": "`timedatectl`; if this machine's time is right, nothing",
     "STR-308": "`streamer db check`",
     "STR-309": "`streamer db check`; when it is mended, `streamer destination resume {subject}`",
+    "STR-320": "nothing; to leave out other things instead, `privacy` or a mapping file can",
+    "STR-321": "drop repeats by `_id` when you query the data lake",
 }
 
 

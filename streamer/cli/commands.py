@@ -87,6 +87,11 @@ _add(_aep, "enable", "aep:enable", "Switch the dataflow on.")
 _add(_aep, "disable", "aep:disable", "Switch the dataflow off.")
 _add(_aep, "teardown", "aep:teardown", "Delete what the setup made.")
 
+_mapping = _group("mapping", "See and try what events become for Adobe Experience Platform.")
+_add(_mapping, "show", "mapping:show", "Show the rules that apply.")
+_add(_mapping, "render", "mapping:render", "Print the XDM entity of an event; send nothing.")
+_add(_mapping, "test", "mapping:test", "Compare entities with those that are kept in files.")
+
 completion.register(app)
 
 

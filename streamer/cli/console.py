@@ -76,10 +76,10 @@ def print_found(
         print_table(headings, [row(one) for one in found], empty)
 
 
-def say(notes: Iterable[str]) -> None:
-    """Tell a person something beside the result."""
+def say(notes: Iterable[str], *, mark: str = "note: ") -> None:
+    """Tell a person something beside the result; each begins with the mark."""
     width = layout.paper(sys.stderr).width
-    lines = [part for note in notes for part in layout.fold(f"note: {printable(note)}", width)]
+    lines = [part for note in notes for part in layout.fold(f"{mark}{printable(note)}", width)]
     sys.stderr.write("".join(f"{line}\n" for line in lines))
 
 

@@ -178,7 +178,7 @@ def _only_in_quarantine(entries: Sequence[Entry]) -> UsageError:
 
 def _find(db: Connection, wanted: str, source: str | None) -> _Found:
     with sqlite.one_moment(db):
-        event = _find_event(db, wanted, source)
+        event = find_event(db, wanted, source)
         event_id = wanted if event is None else event.event_id
         entries = [
             entry
@@ -193,8 +193,11 @@ def _find(db: Connection, wanted: str, source: str | None) -> _Found:
         return _Found(event, [] if event is None else story.tell(db, event), entries)
 
 
-def _find_event(db: Connection, wanted: str, source: str | None) -> StoredEvent | None:
-    """Look for an id first: one that is all digits is rare, but an id all the same."""
+def find_event(db: Connection, wanted: str, source: str | None) -> StoredEvent | None:
+    """Return the event of an id or a position, or None; raises `UsageError` if several have the id.
+
+    An id is looked for first: one that is all digits is rare, but an id all the same.
+    """
     events = outbox.find(db, wanted)
     if not events and wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
         events = outbox.read_positions(db, [int(wanted)])

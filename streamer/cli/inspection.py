@@ -29,6 +29,7 @@ from streamer.config.secrets import (
 from streamer.core.alarms import Alarm
 from streamer.core.errors import ConfigurationError
 from streamer.destinations import registry
+from streamer.destinations.aep_options import AepOptions
 from streamer.destinations.base import Destination
 from streamer.destinations.common_options import Secret
 from streamer.store import sqlite
@@ -48,6 +49,8 @@ class Inspection(msgspec.Struct, kw_only=True):
     """The secrets that could be read."""
     destinations: list[Destination] = []
     """Those that could be built; they are connected to nothing."""
+    unmapped: set[str] = set()
+    """Those that could not be built because of their mapping."""
     problems: list[Problem] = []
     warnings: list[Problem] = []
 
@@ -69,6 +72,7 @@ def inspect(file: Path | None) -> Inspection:
     found.loaded, found.path = loaded, loaded.path
     found.warnings += loaded.warnings
     _read_secrets(loaded, found)
+    _look_at_mappings(loaded.config, found)
     _build_destinations(loaded.config, found)
     _look_at_sqlite(loaded.config, found)
     return found
@@ -107,10 +111,23 @@ def _not_looked_at(unread: Unread) -> Problem:
     return Problem(path=unread.path, message=message, hint=hint)
 
 
+def _look_at_mappings(config: Config, found: Inspection) -> None:
+    for name, options in config.destinations.items():
+        if isinstance(options, AepOptions) and options.mode == "xdm":
+            from streamer.cli import mapping_check  # noqa: PLC0415 - loads the mapping
+
+            findings = mapping_check.look_at_mapping(name, options)
+            found.problems += findings.problems
+            found.warnings += findings.warnings
+            if findings.problems:
+                found.unmapped.add(name)
+
+
 def _build_destinations(config: Config, found: Inspection) -> None:
     clock = SystemClock()
     for name, options in config.destinations.items():
-        if not all(secret in found.values for _, secret in secrets_in(options)):
+        readable = all(secret in found.values for _, secret in secrets_in(options))
+        if not readable or name in found.unmapped:
             continue  # that has been said already
         try:
             destination = registry.build(

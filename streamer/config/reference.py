@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -100,11 +100,12 @@ def _named_section(name: str, kinds: object) -> Iterator[str]:
         own = [item for item in settings_of(table) if item not in common]
         yield f'### `kind = "{kind}"`\n\n{_doc(table)}\n'
         yield _table(own) if own else "No settings of its own.\n"
+        yield from _subtables(own)
 
 
-def _subtables(items: tuple[Setting, ...]) -> Iterator[str]:
+def _subtables(items: Iterable[Setting]) -> Iterator[str]:
     for item in items:
-        table = as_table(item.type)
+        table = as_table(element_of(item.type) or item.type)
         if table not in {None, Secret}:
             assert table is not None
             yield f"#### `{item.name}`\n\n{_doc(table)}\n"
@@ -115,7 +116,7 @@ def _doc(table: type[msgspec.Struct]) -> str:
     return inspect.cleandoc(table.__doc__ or "").replace("``", "`")
 
 
-def _table(items: typing.Iterable[Setting], prefix: tuple[str, ...] | None = None) -> str:
+def _table(items: Iterable[Setting], prefix: tuple[str, ...] | None = None) -> str:
     """Draw the keys of a table; with ``prefix``, name the variable of each of them too."""
     lines = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for item in items:

@@ -110,6 +110,38 @@ directory = @archive@
 #backoff_base_seconds = 1.0
 #backoff_max_seconds = 300.0
 
+# Adobe Experience Platform. `streamer aep setup` makes what this names, and writes it here.
+#[destinations.lake]
+#kind = "aep"
+#inlet_url = "https://dcs.adobedc.net/collection/0123abcd"
+#flow_id = "0d5e3c1a-7f3b-4b5e-9d3a-2f6f0a1b2c3d"
+#ims_org_id = "0123456789ABCDEF01234567@AdobeOrg"
+#sandbox = "prod"
+#tenant = "example"                              # without the underscore in front
+#dataset_id = "0123456789abcdef01234567"
+#schema_id = "https://ns.adobe.com/example/schemas/0123abcd"
+#client_id = "0123456789abcdef"                  # left out: an inlet without authentication
+#client_secret = { credential = "aep-client-secret" }
+#mode = "xdm"                                    # "raw": the body, mapped by the flow in Adobe
+#produces = "events"                             # "consent": consent of profiles, elsewhere
+#mapping = "mapping.toml"                        # layered over the built-in mapping
+#identities = [{ namespace = "CustomerId", source = "data.identifiers.id" }]
+#require_identity = false
+#topics = { topic_1 = "news" }                   # for consent
+#email_details = true
+#journey_optimizer = false
+#soft_bounces = false
+#dismiss_actions = ["dismiss"]
+#keep_raw = false
+#entity_bytes_max = 10_000                       # Profile drops what is larger
+#request_bytes_max = 900_000
+#batch_events_max = 500
+#timeout_seconds = 60.0
+#schema_content_type = "application/vnd.adobe.xed-full+json;version=1"
+#scopes = "openid,AdobeID,read_organizations,additional_info.projectedProductContext,session"
+#ims_url = "https://ims-na1.adobelogin.com"
+#platform_url = "https://platform.adobe.io"
+
 # Events on standard output, to see what passes.
 #[destinations.screen]
 #kind = "stdout"

@@ -28,10 +28,9 @@ from streamer.core.drain import (
 from streamer.core.event import StoredEvent
 from streamer.core.limits import PROBED_EVENTS_MIN, REFUSALS_MAX, TRIED_EVENTS_MAX
 from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict
+from streamer.core.passing import Pair, go_by, is_to_prove, let_pass, skip
 from streamer.core.retry import RetryPolicy, is_exhausted, next_attempt_at, next_probe_at
 from streamer.core.settlement import Window
-
-_Pair = tuple[StoredEvent, Outcome]
 
 
 class Conclusion(msgspec.Struct, frozen=True):
@@ -42,12 +41,14 @@ class Conclusion(msgspec.Struct, frozen=True):
     receipts: Mapping[int, str] = {}
     """What the destination gave in return, by position."""
     buried: tuple[Burial, ...] = ()
+    passed: tuple[StoredEvent, ...] = ()
+    """Settled without having been sent: the destination has nothing to say of these."""
 
     @property
     def settled(self) -> frozenset[int]:
         """Positions that the cursor may pass now."""
         return frozenset(
-            [event.position for event in self.accepted]
+            [event.position for event in (*self.accepted, *self.passed)]
             + [burial.event.position for burial in self.buried]
         )
 
@@ -57,15 +58,16 @@ class _Answer(msgspec.Struct, frozen=True):
 
     batch: tuple[StoredEvent, ...]
     accepted: tuple[StoredEvent, ...]
-    receipts: Mapping[int, str]
-    rejected: tuple[_Pair, ...]
-    deferred: tuple[_Pair, ...]
+    refused: Outcome | None
+    """The first that says that we are refused altogether."""
+    rejected: tuple[Pair, ...]
+    deferred: tuple[Pair, ...]
     policy: RetryPolicy
     now: int
     jitter: float
 
     @property
-    def refused_whole(self) -> list[_Pair]:
+    def refused_whole(self) -> list[Pair]:
         """What was refused together with others: one that was alone is its own culprit."""
         return [pair for pair in self.rejected if pair[1].whole]
 
@@ -107,14 +109,28 @@ def conclude(
     assert len(batch) == len(outcomes) > 0, (len(batch), len(outcomes))
     pairs = [pair for pair in zip(batch, outcomes, strict=True) if pair[1] != NOT_ATTEMPTED]
     assert pairs, "a destination attempts at least the first event"
+    if is_to_prove(track) and pairs[0][1].passed:
+        return Conclusion(skip(track, window, pairs[0][0], now=now, jitter=jitter))
+    receipts = {event.position: said.receipt for event, said in pairs if said.receipt}
+    track, window, pairs, passed = let_pass(track, window, pairs)
+    if not pairs:
+        track = go_by(track, window, now=now, jitter=jitter)
+        return Conclusion(track, receipts=receipts, passed=passed)
     track, window, pairs, unfit = _bury_unfit(track, window, pairs)
     answer = _sort(pairs, policy=policy, now=now, jitter=jitter)
-    refused = next((said for _, said in pairs if said.verdict is Verdict.HELD), None)
-    if refused is not None:
-        return Conclusion(_hold(track, refused, answer), answer.accepted, answer.receipts, unfit)
+    concluded = _judge(track, window, answer, moment=moment, proof=proof, bury_at_once=bury_at_once)
+    buried = (*unfit, *concluded.buried)
+    return replace(concluded, receipts=receipts, passed=passed, buried=buried)
+
+
+def _judge(
+    track: Track, window: Window, answer: _Answer, *, moment: int, proof: int, bury_at_once: bool
+) -> Conclusion:
+    """Say what an answer means for what was sent, and for what was not fit to be if all was not."""
+    if answer.refused is not None:
+        return Conclusion(_hold(track, answer.refused, answer), answer.accepted)
     if len(answer.refused_whole) > 1:
-        track = _halve(track, window, answer)
-        return Conclusion(track, answer.accepted, answer.receipts, unfit)
+        return Conclusion(_halve(track, window, answer), answer.accepted)
     at_once = bool(answer.accepted) or bury_at_once
     suspects = _suspects(track, answer, moment)
     proven = [suspect for suspect in suspects if at_once or suspect.refused_at < proof]
@@ -126,15 +142,15 @@ def conclude(
     settled |= {burial.event.position for burial in buried}
     track = _next(_remember(track, kept, settled, counts), window, settled, answer)
     track = _count_head(track, window, settled)
-    return Conclusion(track, answer.accepted, answer.receipts, (*unfit, *buried))
+    return Conclusion(track, answer.accepted, buried=tuple(buried))
 
 
-def _sort(pairs: Sequence[_Pair], *, policy: RetryPolicy, now: int, jitter: float) -> _Answer:
+def _sort(pairs: Sequence[Pair], *, policy: RetryPolicy, now: int, jitter: float) -> _Answer:
     by = {verdict: tuple(at for at in pairs if at[1].verdict is verdict) for verdict in Verdict}
     return _Answer(
         batch=tuple(event for event, _ in pairs),
         accepted=tuple(event for event, _ in by[Verdict.ACCEPTED]),
-        receipts={event.position: said.receipt for event, said in pairs if said.receipt},
+        refused=next((said for _, said in by[Verdict.HELD]), None),
         rejected=by[Verdict.REJECTED],
         deferred=by[Verdict.DEFERRED],
         policy=policy,
@@ -144,8 +160,8 @@ def _sort(pairs: Sequence[_Pair], *, policy: RetryPolicy, now: int, jitter: floa
 
 
 def _bury_unfit(
-    track: Track, window: Window, pairs: list[_Pair]
-) -> tuple[Track, Window, list[_Pair], tuple[Burial, ...]]:
+    track: Track, window: Window, pairs: list[Pair]
+) -> tuple[Track, Window, list[Pair], tuple[Burial, ...]]:
     """Bury what we could not bring into form when others of the batch could be.
 
     What came of those is judged as if it had never been there. When nothing could be, the fault may
@@ -295,7 +311,7 @@ def _next(track: Track, window: Window, settled: set[int], answer: _Answer) -> T
 def _defer(
     track: Track,
     rest: Sequence[StoredEvent],
-    deferred: Sequence[_Pair],
+    deferred: Sequence[Pair],
     isolated: Isolation,
     answer: _Answer,
 ) -> Track:

@@ -158,6 +158,9 @@ class Track(msgspec.Struct, frozen=True):
     suspects: tuple[Suspect, ...] = ()
     refused: tuple[tuple[int, int], ...] = ()
     """Position and first moment of former suspects, which go alone when they are sent again."""
+    silent: tuple[int, ...] = ()
+    """Positions tried to prove something, of which there was nothing to send: passed over for now,
+    and not settled, so that what is ahead of the cursor stays as small as a batch."""
     refusals: int = 0
     """Attempts in a row that were only refused."""
     isolation: Isolation = Isolation.NONE
@@ -176,7 +179,8 @@ def choose(
     events = candidates(track, window)
     if not events:
         return ()
-    if track.isolation is Isolation.NEXT and len(events) > 1:
+    may_prove = len(events) > 1 and len(track.silent) < TRIED_EVENTS_MAX
+    if track.isolation is Isolation.NEXT and may_prove:
         number = 1 + track.outages % min(TRIED_EVENTS_MAX, len(events) - 1)
         return tuple(events[number : number + 1])
     if track.holding or track.suspects or track.isolation is not Isolation.NONE:
@@ -192,14 +196,14 @@ def choose(
 
 
 def candidates(track: Track, window: Window) -> list[StoredEvent]:
-    """List what may be sent: everything but the suspects, which wait for a proof."""
-    suspected = {suspect.event.position for suspect in track.suspects}
-    return [event for event in window.events if event.position not in suspected]
+    """List what may be sent: all but the suspects, which wait for a proof, and what proves none."""
+    waiting = {suspect.event.position for suspect in track.suspects}.union(track.silent)
+    return [event for event in window.events if event.position not in waiting]
 
 
 def has_candidates(track: Track, window: Window) -> bool:
-    """Tell whether the window holds anything but suspects."""
-    return len(window.events) > len(track.suspects)
+    """Tell whether the window holds anything that may be sent."""
+    return len(window.events) > len(track.suspects) + len(track.silent)
 
 
 def _fit(events: Sequence[StoredEvent], events_max: int, bytes_max: int) -> tuple[StoredEvent, ...]:
@@ -253,4 +257,4 @@ def doubt(track: Track) -> Track:
     """Suspect nobody any more, but remember who was rejected when."""
     first = dict(track.refused)
     first |= {suspect.event.position: suspect.refused_at for suspect in track.suspects}
-    return replace(track, suspects=(), refused=tuple(sorted(first.items())))
+    return replace(track, suspects=(), silent=(), refused=tuple(sorted(first.items())))

@@ -205,8 +205,8 @@ ANSWER_BYTES_PER_EVENT = KIB
 """… and so much more for each event that was sent, since each may be refused by name."""
 
 SINGLE_SECONDS_MAX = 10.0
-"""How long a `send` in mode ``single`` begins further requests. Then what was accepted is settled,
-so that a crash repeats, and an operator's pause waits for, no more than this."""
+"""How long a `send` that makes several requests begins further ones. Then what was accepted is
+settled, so that a crash repeats, and an operator's pause waits for, no more than this."""
 
 ANSWER_LINE_BYTES_MAX = 8_190
 """Of one line of an answer's header, as Apache and nginx have it; there are at most 128."""
@@ -216,6 +216,18 @@ DETAIL_CHARACTERS_MAX = 500
 
 FREE_BYTES_LOW = GIB
 """Below this a file destination's self-test complains: a busy workspace writes it in some hours."""
+
+TOKEN_SECONDS_MAX = 15.0
+"""How long Adobe's identity service may take to answer: it needs well below one, and a `send` waits
+for it."""
+
+FAILURES_MAX = 5
+"""Answers of 500 in a row over one event that are waited out, before it may be its own fault. With
+the default backoff that takes some fifteen seconds."""
+
+FAILED_EVENTS_MAX = 1_000
+"""Events over which failures are counted: one for each batch under way is enough, but an answer may
+name many."""
 
 LAG_COUNT_EVENTS_MAX = 5_000
 """Up to here the lag of a filter or a lane is counted; beyond it is estimated: ``status`` must

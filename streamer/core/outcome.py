@@ -62,8 +62,17 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         """A rejection by ourselves, before sending: it says nothing of the destination."""
         return self.verdict is Verdict.REJECTED and self.scope is Scope.UNSENT
 
+    @property
+    def passed(self) -> bool:
+        """Settled by ourselves, without sending: it says nothing of the destination either."""
+        return self.verdict is Verdict.ACCEPTED and self.scope is Scope.UNSENT
+
 
 ACCEPTED = Outcome(Verdict.ACCEPTED)
+
+NOTHING_TO_SEND = Outcome(Verdict.ACCEPTED, receipt="nothing-to-send", scope=Scope.UNSENT)
+"""The destination has nothing to say of this event, so it is settled as it is. It proves nothing of
+whether others are taken."""
 
 NOT_ATTEMPTED = Outcome(Verdict.DEFERRED, "not_attempted", scope=Scope.UNSENT)
 """The event was not offered, because one before it in the batch was not taken or had taken up the

@@ -19,7 +19,7 @@ import anyio.lowlevel
 from streamer.clock import Clock
 from streamer.core.alarms import AEP_SHED, AEP_UNANSWERED, Alarm
 from streamer.core.event import StoredEvent
-from streamer.core.limits import SINGLE_SECONDS_MAX
+from streamer.core.limits import SINGLE_SECONDS_MAX, TOKEN_SECONDS_MAX
 from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict
 from streamer.destinations.aep_answer import UNRESOLVED
 from streamer.destinations.aep_delivery import Delivery
@@ -34,9 +34,6 @@ from streamer.destinations.common_options import Secret
 from streamer.destinations.ims import Ims, ImsError
 from streamer.destinations.reaching import try_to_reach
 from streamer.destinations.transport import Transport
-
-TOKEN_SECONDS_MAX = 15.0
-"""How long IMS may take to answer."""
 
 _EVENTS_BETWEEN_BREATHS = 25
 """Mapping these takes one to two milliseconds; then whatever else the loop has to do comes first:

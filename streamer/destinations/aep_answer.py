@@ -36,7 +36,7 @@ UNRESOLVED = "unresolved"
 FAILED = "http_500"
 """Reason of an outcome: an error inside Adobe, for which a message may be the cause."""
 
-RECEIPT_CHARACTERS_MAX = 100
+_RECEIPT_CHARACTERS_MAX = 100
 """Of an ``xactionId``: those seen have up to forty."""
 
 _NOT_SAID = deferred(UNRESOLVED, "Adobe took the request and did not say what became of this event")
@@ -184,7 +184,7 @@ def _number_of(status: object) -> int | None:
 
 def _receipt_of(said: object) -> str | None:
     """Return an id that can stand in a list of ids."""
-    if not isinstance(said, str) or len(said) > RECEIPT_CHARACTERS_MAX:
+    if not isinstance(said, str) or len(said) > _RECEIPT_CHARACTERS_MAX:
         return None
     return said if _RECEIPT.fullmatch(said) else None
 

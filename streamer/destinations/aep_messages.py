@@ -18,13 +18,10 @@ from typing import Protocol
 import msgspec
 
 from streamer.core.event import StoredEvent, one_line
-from streamer.core.outcome import Outcome, Scope, Verdict, unfit
+from streamer.core.outcome import NOTHING_TO_SEND, Outcome, unfit
 from streamer.core.privacy import Redactor, UnredactableBody
 from streamer.core.xdm.mapper import Mapper, Unmappable
 from streamer.destinations.aep_options import AepOptions
-
-NOTHING_TO_SEND = Outcome(Verdict.ACCEPTED, receipt="nothing-to-send", scope=Scope.UNSENT)
-"""Of an event that this destination has nothing to say of. It proves nothing of Adobe."""
 
 # Numbers stay text: no float holds 1e999, which is JSON all the same.
 _READER = msgspec.json.Decoder(float_hook=str)

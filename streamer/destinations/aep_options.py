@@ -128,7 +128,7 @@ class AepOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag
         "https://ims-na1.adobelogin.com"
     )
     platform_url: Annotated[
-        str, Meta(description="Adobe's APIs, for the `streamer aep` commands."), URL
+        str, Meta(description="Where the APIs are by which Adobe is set up."), URL
     ] = "https://platform.adobe.io"
     mapping: Annotated[
         str | None,

@@ -13,12 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-FAILURES_MAX = 5
-"""Failures in a row over one event that are waited out. With the drain's backoff that is some
-fifteen seconds on average."""
-
-EVENTS_MAX = 1_000
-"""Events that are counted; of more, those that failed longest ago are forgotten."""
+from streamer.core.limits import FAILED_EVENTS_MAX, FAILURES_MAX
 
 
 class Patience:
@@ -43,5 +38,5 @@ class Patience:
 
     def _note(self, position: int, failures: int) -> None:
         self._failures[position] = failures
-        if len(self._failures) > EVENTS_MAX:
+        if len(self._failures) > FAILED_EVENTS_MAX:
             self._failures.popitem(last=False)

@@ -7,7 +7,7 @@ from streamer.core.outcome import Outcome, deferred, held
 from streamer.destinations.base import Finding
 from streamer.destinations.transport import Fault, Transport, TransportError
 
-CERTIFICATE_DAYS_LOW = 14
+_CERTIFICATE_DAYS_LOW = 14
 """A certificate that is valid for less is a finding: most are renewed a month before."""
 
 _HINTS = {
@@ -44,7 +44,7 @@ async def try_to_reach(
 def _certificate_finding(expires_at: int, now_ms: int) -> Finding:
     days = (expires_at - now_ms) // (DAY_SECONDS * 1000)
     left = f"for {days} more days"
-    if days >= CERTIFICATE_DAYS_LOW:
+    if days >= _CERTIFICATE_DAYS_LOW:
         return Finding(True, "the certificate is valid", left)
     hint = "Have whoever runs the server renew it now."
     return Finding(False, "the certificate runs out soon", left, hint)

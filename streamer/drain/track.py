@@ -297,7 +297,8 @@ class TrackLoop:
         if not conclusion.settled and state == self.cursor.state:
             return None
         window, ahead = self._reading.window, self._reading.progress.ahead
-        by_position = {event.position: event for event in conclusion.accepted}
+        taken = (*conclusion.accepted, *conclusion.passed)
+        by_position = {event.position: event for event in taken}
         accepted_runs = tuple(
             tuple(by_position[at] for at in run) for run in runs(by_position, window, ahead)
         )

@@ -28,6 +28,13 @@ EXAMPLES = {
             "signing_key", "bearer_token", "headers", "ca_file", "include", "exclude", "privacy",
         )
     ),
+    *(
+        ("destinations.lake", key)
+        for key in (
+            "tenant", "dataset_id", "schema_id", "client_id", "client_secret", "mapping",
+            "identities", "topics", "dismiss_actions",
+        )
+    ),
 }  # fmt: skip
 """Settings that the file shows with a value other than the default, because that says more."""
 
@@ -49,7 +56,7 @@ def test_it_loads_as_it_is_written(load_text: LoadText) -> None:
 def test_it_loads_with_every_example_switched_on(load_text: LoadText) -> None:
     loaded = load_text(uncommented())
     assert loaded.warnings == []
-    assert list(loaded.config.destinations) == ["archive", "hook", "screen"]
+    assert list(loaded.config.destinations) == ["archive", "hook", "lake", "screen"]
 
 
 @pytest.mark.parametrize("name", ['with "quotes"', "with \\ backslash", "ümlaut", "with\x7fdelete"])

@@ -65,6 +65,8 @@ class Simulation:
         self.progress = Progress(0)
         self.window = Window((), 0)
         self.accepted: list[int] = []
+        self.passed: list[int] = []
+        """Positions that the destination had nothing to say of."""
         self.buried: dict[int, Burial] = {}
         self.sent: list[tuple[int, tuple[int, ...]]] = []
         """When, and which positions."""
@@ -175,14 +177,18 @@ class Simulation:
             assert burial.attempts >= 1
             assert burial.event.position not in self.buried, "buried twice"
             self.buried[burial.event.position] = burial
+        passed = [at.position for at in conclusion.passed]
+        assert set(passed) <= {at.position for at in batch}
         self.accepted += accepted
+        self.passed += passed
         if accepted:
             self.proof = self.moment
         last = self.progress.position
         self.window, self.progress = settle(self.window, self.progress, conclusion.settled)
         assert self.progress.position >= last
-        done = {*self.accepted, *self.buried}
-        assert len(done) == len(self.accepted) + len(self.buried), "settled twice"
+        done = {*self.accepted, *self.passed, *self.buried}
+        count = len(self.accepted) + len(self.passed) + len(self.buried)
+        assert len(done) == count, "settled twice"
         assert set(range(1, self.progress.position + 1)) <= done, "the cursor passed an event"
         assert self.progress.ahead == {at for at in done if at > self.progress.position}
         # A batch, and one event for each that had to be told from an outage.

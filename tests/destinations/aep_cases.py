@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from streamer.clock import Clock
+from streamer.core.outcome import Outcome
 from streamer.destinations.aep import AepDestination
 from streamer.destinations.aep_options import AepOptions
 from streamer.destinations.common_options import Secret
@@ -78,3 +79,22 @@ async def aep_destination(
         yield destination
     finally:
         await destination.aclose()
+
+
+def words(outcomes: list[Outcome]) -> list[str]:
+    """Return the reasons, and nothing for what was accepted."""
+    return [outcome.reason for outcome in outcomes]
+
+
+def inlet_requests(adobe: Adobe) -> list[tuple[int, int]]:
+    """Return status and size of each request that an inlet got."""
+    return [
+        (request.status, request.size)
+        for request in adobe.requests
+        if request.path.startswith("/collection/")
+    ]
+
+
+def ids(adobe: Adobe) -> list[str]:
+    """Return the ids of the events that Adobe took, in order."""
+    return [accepted.entity["_id"] for accepted in adobe.received]

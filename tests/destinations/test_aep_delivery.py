@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from streamer.core.limits import FAILURES_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, Verdict, deferred, held, rejected
 from streamer.destinations.aep_answer import FAILED, UNRESOLVED
 from streamer.destinations.aep_delivery import Delivery, Part
 from streamer.destinations.aep_messages import Message
-from streamer.destinations.aep_patience import FAILURES_MAX, Patience
+from streamer.destinations.aep_patience import Patience
 
 pytestmark = pytest.mark.anyio
 

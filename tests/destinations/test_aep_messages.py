@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.core.outcome import Outcome
+from streamer.core.outcome import NOTHING_TO_SEND, Outcome
 from streamer.destinations.aep_mapping import mapper_of
 from streamer.destinations.aep_messages import (
-    NOTHING_TO_SEND,
     Frame,
     Message,
     RawAuthor,

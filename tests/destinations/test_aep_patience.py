@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from streamer.destinations.aep_patience import EVENTS_MAX, FAILURES_MAX, Patience
+from streamer.core.limits import FAILED_EVENTS_MAX, FAILURES_MAX
+from streamer.destinations.aep_patience import Patience
 
 
 def failures_until_over(patience: Patience, position: int) -> int:
@@ -34,6 +35,6 @@ def test_no_more_events_are_counted_than_fit_and_the_oldest_are_forgotten() -> N
     patience.lose(0)
     patience.lose(1)
     assert patience.fail(0), "and it is the newest now"
-    for position in range(2, EVENTS_MAX + 1):
+    for position in range(2, FAILED_EVENTS_MAX + 1):
         patience.lose(position)
     assert not patience.fail(1)

@@ -1,6 +1,7 @@
-"""Writes the parts of docs/architecture.md that the code knows better than any author.
+"""Writes the parts of the documents that the code knows better than any author.
 
-Run `python -m tests.docs.generate` after a limit or a transition has changed; a test compares.
+Run `python -m tests.docs.generate` after a limit, a transition, a function or a rule of the mapping
+has changed; tests compare. What is particular to docs/mapping.md is in `mapping_tables`.
 A generated part stands between two comments that name it.
 """
 
@@ -9,11 +10,13 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
 from streamer.core import intervals, limits
 from streamer.core.drain_diagram import transitions_diagram
+from tests.docs import mapping_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
@@ -78,9 +81,9 @@ def transitions_block() -> str:
 PARTS = {"limits": limits_table, "transitions": transitions_block}
 
 
-def render(page: str) -> str:
+def render(page: str, parts: Mapping[str, Callable[[], str]] = PARTS) -> str:
     """Return the page with every generated part as it should be."""
-    for name, write in PARTS.items():
+    for name, write in parts.items():
         begin, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         before, found, rest = page.partition(begin)
         _, closed, after = rest.partition(end)
@@ -90,4 +93,5 @@ def render(page: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for file, parts in ((PAGE, PARTS), (mapping_tables.MAPPING, mapping_tables.PARTS)):
+        file.write_text(render(file.read_text(encoding="utf-8"), parts), encoding="utf-8")

@@ -64,24 +64,11 @@ class Expression(msgspec.Struct, frozen=True):
     """Every path that it can look at."""
 
 
-class _Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of an expression that has been read."""
+class _Node(Argument, frozen=True, kw_only=True):
+    """A part of an expression that has been read, fit to be an argument of what is around it."""
 
-    evaluate: Evaluate
-    position: int
     depth: int = 1
-    is_literal: bool = False
-    literal: str | int | float | bool | None = None
-    steps: tuple[Step, ...] = ()
-
-    def as_argument(self) -> Argument:
-        return Argument(
-            evaluate=self.evaluate,
-            position=self.position,
-            is_literal=self.is_literal,
-            literal=self.literal,
-            steps=self.steps,
-        )
+    """How many calls and operators stand within each other in it."""
 
 
 def compile_expression(text: str) -> Evaluate:
@@ -272,7 +259,7 @@ class _Reader:
         return self._build(function, nodes, token.position)
 
     def _build(self, function: Function, nodes: Sequence[_Node], position: int) -> _Node:
-        evaluate = function.build([node.as_argument() for node in nodes])
+        evaluate = function.build(nodes)
         return self._node(evaluate, position, nodes)
 
     def _as_path(self, node: _Node) -> _Node:
@@ -301,7 +288,7 @@ def _too_deep(position: int) -> ExpressionError:
 
 
 def _literal(value: str | int | float | bool | None, position: int) -> _Node:
-    return _Node(evaluate=_constant(value), position=position, is_literal=True, literal=value)
+    return _Node(evaluate=_constant(value), position=position, literal=value)
 
 
 def _constant(value: str | int | float | bool | None) -> Evaluate:

@@ -31,9 +31,8 @@ class Argument(msgspec.Struct, frozen=True, kw_only=True):
 
     evaluate: Evaluate
     position: int
-    is_literal: bool = False
     literal: str | int | float | bool | None = None
-    """The value that is written there, if it is one."""
+    """The value that is written there; None for anything that is none, and for null."""
     steps: tuple[Step, ...] = ()
     """The path that is written there, if it is one."""
 
@@ -108,9 +107,7 @@ def lenient(call: Callable[..., object]) -> Build:
     return build
 
 
-def prepared(
-    prepare: Callable[..., Callable[..., object]], *, literals: slice, otherwise: str = "text"
-) -> Build:
+def prepared(prepare: Callable[..., Callable[..., object]], *, literals: slice) -> Build:
     """Build a function some of whose arguments must be written out, and are read only once.
 
     ``prepare`` gets the values of ``literals`` and returns what takes the remaining arguments;
@@ -122,7 +119,7 @@ def prepared(
         for argument in fixed:
             if not isinstance(argument.literal, str):
                 raise ExpressionError(
-                    f"this must be a {otherwise} in quotation marks",
+                    "this must be a text in quotation marks",
                     argument.position,
                     "It is read once and not from each event, since events are strangers'.",
                 )

@@ -54,7 +54,7 @@ def _one_digit(name: str) -> _Letters:
 
 _ZONE = r"(?P<zone>Z|[+-]\d\d(?::?\d\d)?)"
 
-_LETTERS: dict[str, _Letters] = {
+LETTERS: dict[str, _Letters] = {
     "yyyy": _Letters(lambda moment: f"{moment.year:04d}", r"(?P<year>\d{4})"),
     "yy": _Letters(lambda moment: f"{moment.year % 100:02d}", r"(?P<short_year>\d\d)"),
     "MMM": _Letters(lambda moment: _MONTHS[moment.month - 1], r"(?P<month_name>[A-Za-z]{3})"),
@@ -77,6 +77,7 @@ _LETTERS: dict[str, _Letters] = {
     "XXX": _Letters(lambda moment: _offset(moment, colon=True, zulu=True), _ZONE),
     "Z": _Letters(lambda moment: _offset(moment, colon=False, zulu=False), _ZONE),
 }
+"""What a pattern may be made of, beside signs that stand for themselves."""
 
 
 def _pieces(pattern: str) -> list[_Letters | str]:
@@ -93,12 +94,12 @@ def _pieces(pattern: str) -> list[_Letters | str]:
         if found[1] is None:
             inside = text[1:-1].replace("''", "'") if text.startswith("'") else text
             pieces.append(inside or "'")
-        elif text in _LETTERS:
-            pieces.append(_LETTERS[text])
+        elif text in LETTERS:
+            pieces.append(LETTERS[text])
         else:
             raise ValueError(
                 f"{text!r} in the date pattern is not supported; supported are "
-                + ", ".join(_LETTERS)
+                + ", ".join(LETTERS)
             )
     return pieces
 

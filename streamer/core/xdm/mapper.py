@@ -12,6 +12,7 @@ be made is `Unmappable`, which says by which rule and never with what value.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -24,7 +25,7 @@ from streamer.core.selection import Selection
 from streamer.core.times import rfc3339_seconds
 from streamer.core.xdm import builtin, consent
 from streamer.core.xdm.expression import Evaluate, compile_expression
-from streamer.core.xdm.fields import field_groups, fields_of, near_path
+from streamer.core.xdm.fields import Field, field_groups, fields_of, way_out
 from streamer.core.xdm.identities import Identities, Source, identity_map
 from streamer.core.xdm.kinds import fit_text
 from streamer.core.xdm.mapping_file import Layer
@@ -90,7 +91,9 @@ class Mapper:
             self._fields |= consent.subscription_fields(settings.topics)
         self._required = required_names(self._fields.values(), settings.tenant)
         self._identities = Identities(settings.identities)
-        self._steps = self._all_steps(layers)
+        self.rules = self._all_rules(layers)
+        """Every rule that is applied; of two that give a value, the later wins."""
+        self._steps = self._all_steps()
         self._plan_of = lru_cache(PLANS_MAX)(self._make_plan)
 
     def map(self, event: StoredEvent, body: bytes) -> Mapped | Unmappable | None:
@@ -114,6 +117,17 @@ class Mapper:
             return self._mapped(event, plan, document, body)
         except Unfit as unfit:
             return Unmappable(unfit.path, unfit.rule, unfit.detail)
+
+    def scope_of(self, event: StoredEvent, body: bytes) -> dict[str, Any] | None:
+        """Return what the rules are evaluated on; None if the body cannot be read."""
+        document = _document(body)
+        if document is not None:
+            self._complete(document, event)
+        return document
+
+    def field_of(self, rule: Rule) -> Field:
+        """Return the field that a rule of this mapping writes to."""
+        return self._fields[rule.destination]
 
     def _mapped(
         self, event: StoredEvent, plan: _Plan, document: dict[str, Any], body: bytes
@@ -166,7 +180,7 @@ class Mapper:
         scope["streamer"] = ours
         return not usable
 
-    def _all_steps(self, layers: Sequence[Layer]) -> tuple[tuple[Step, Selection], ...]:
+    def _all_rules(self, layers: Sequence[Layer]) -> tuple[Rule, ...]:
         removed = {path for layer in layers for path in layer.remove}
         of_this_kind = consent if self._settings.produces == "consent" else builtin
         built_in = [
@@ -174,19 +188,21 @@ class Mapper:
             for rule in of_this_kind.rules(self._settings)
             if rule.destination in self._fields and not _is_removed(rule.destination, removed)
         ]
-        rules = [*built_in, *(rule for layer in layers for rule in layer.rules)]
+        return (*built_in, *(rule for layer in layers for rule in layer.rules))
+
+    def _all_steps(self) -> tuple[tuple[Step, Selection], ...]:
         selections = {
-            types: Selection(include=types, exclude=()) for types in {rule.types for rule in rules}
+            types: Selection(include=types, exclude=())
+            for types in {rule.types for rule in self.rules}
         }
-        return tuple((self._step(rule), selections[rule.types]) for rule in rules)
+        return tuple((self._step(rule), selections[rule.types]) for rule in self.rules)
 
     def _step(self, rule: Rule) -> Step:
         field = self._fields.get(rule.destination)
         if field is None:
-            near = near_path(rule.destination, self._fields)
             raise ConfigurationError(
                 f"{rule.origin} writes to {rule.destination}, which is not in the schema",
-                hint=f"did you mean {near}?" if near else "see the list of paths in the documents",
+                hint=way_out(rule.destination, self._fields),
             )
         return step(rule, field, _compiled(rule.source), self._settings.tenant)
 
@@ -230,16 +246,23 @@ def _document_leniently(body: bytes) -> dict[str, Any] | None:
     """
     try:
         found = json.loads(
-            body.decode("utf-8", "replace"), parse_int=_integer, parse_constant=lambda _: None
+            body.decode("utf-8", "replace"),
+            parse_int=_integer,
+            parse_float=_finite,
+            parse_constant=lambda _: None,
         )
-        text = json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
-        return _decode(text.replace(b"Infinity", b"null"))
+        return _decode(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
 
 
 def _integer(digits: str) -> int | None:
     return int(digits) if len(digits) <= DIGITS_MAX else None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _moment(milliseconds: int) -> str:

@@ -14,6 +14,7 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
+from typing import TypeGuard
 
 import msgspec
 
@@ -22,8 +23,13 @@ from streamer.core.selection import Selection, validate_pattern
 from streamer.core.xdm.expression import Expression, ExpressionError, read_expression
 from streamer.core.xdm.expression_names import suggestion
 from streamer.core.xdm.mapping_lines import MappingLines, Place
-from streamer.core.xdm.mapping_paths import check_destination, check_field, check_removal
-from streamer.core.xdm.rule import Rule
+from streamer.core.xdm.mapping_paths import (
+    check_constant,
+    check_destination,
+    check_field,
+    check_removal,
+)
+from streamer.core.xdm.rule import Rule, quoted
 
 RULES_MAX = 1_000
 """Rules of one file: twenty times as many as the built-in mapping has for any type."""
@@ -90,15 +96,21 @@ def read_mapping(text: str, *, origin: str) -> Layer:
 
 
 def literal(value: str | int | float | bool) -> str:
-    """Write a value as an expression that gives it."""
+    """Write a value, of numbers a finite one, as an expression that gives it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and math.isfinite(value):
-        return format(Decimal(repr(value)), "f")  # the language has no exponents
-    if isinstance(value, int | float):
+    if isinstance(value, float):
+        digits = format(Decimal(repr(value)), "f")  # the language has no exponents
+        return digits if "." in digits else f"{digits}.0"
+    if isinstance(value, int):
         return str(value)
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + escaped.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t") + '"'
+    return quoted(value)
+
+
+def _is_constant(value: object) -> TypeGuard[str | int | float | bool]:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | int) and value != ""
 
 
 def _syntax_problem(error: Exception) -> MappingProblem:
@@ -119,28 +131,32 @@ class _Reading:
         self._document = document
         self._lines = lines
         self._origin = origin
+        self._fields: dict[str, str] = {}
+        self._declared: frozenset[str] = frozenset()
+        """Those that are wrong as well, so that a rule for one is not complained of again."""
         self._problems: list[MappingProblem] = []
         self._warnings: list[MappingProblem] = []
 
     def layer(self) -> Layer:
         """Read everything."""
         self._unknown_keys(self._document, _TOP, ())
-        fields = self._fields()
-        rules = self._rules(fields)
+        self._read_fields()
+        rules = self._rules()
         remove = self._remove({rule.destination for rule in rules})
         if self._problems:
             by_line = sorted(self._problems, key=lambda problem: problem.line)
             raise MappingErrors(by_line, origin=self._origin)
-        return Layer(rules=rules, remove=remove, fields=fields, warnings=tuple(self._warnings))
+        return Layer(
+            rules=rules, remove=remove, fields=self._fields, warnings=tuple(self._warnings)
+        )
 
-    def _fields(self) -> dict[str, str]:
+    def _read_fields(self) -> None:
         raw = self._document.get("fields", {})
         if not isinstance(raw, dict):
             self._complain(
                 ("fields",), "must be a table", 'Write `[fields]`, and `"PATH" = "text"`.'
             )
-            return {}
-        fields = {}
+            return
         for path, kind in raw.items():
             if not isinstance(kind, str):
                 self._complain(
@@ -150,13 +166,13 @@ class _Reading:
                     if isinstance(kind, dict)
                     else "",
                 )
-            elif problem := check_field(path, kind):
+            elif problem := check_field(path, kind, raw.keys() - {path}):
                 self._complain(("fields", path), *problem)
             else:
-                fields[path] = kind
-        return fields
+                self._fields[path] = kind
+        self._declared = frozenset(raw)
 
-    def _rules(self, fields: Mapping[str, str]) -> tuple[Rule, ...]:
+    def _rules(self) -> tuple[Rule, ...]:
         raw = self._document.get("rules", [])
         if not isinstance(raw, list) or not all(isinstance(one, dict) for one in raw):
             self._complain(("rules",), "must be tables", "Write `[[rules]]` above each rule.")
@@ -164,15 +180,13 @@ class _Reading:
         if len(raw) > RULES_MAX:
             self._complain(("rules",), f"must not be more than {RULES_MAX:,}")
             return ()
-        made = [self._rule(one, ("rules", index), fields) for index, one in enumerate(raw)]
+        made = [self._rule(one, ("rules", index)) for index, one in enumerate(raw)]
         return tuple(rule for rule in made if rule is not None)
 
-    def _rule(
-        self, raw: Mapping[str, object], place: Place, fields: Mapping[str, str]
-    ) -> Rule | None:
+    def _rule(self, raw: Mapping[str, object], place: Place) -> Rule | None:
         before = len(self._problems)
         self._unknown_keys(raw, _RULE, place)
-        destination = self._destination(raw, place, fields)
+        destination = self._destination(raw, place)
         source = self._source(raw, place)
         if destination and source:
             self._across(destination, source, raw, place)
@@ -188,14 +202,12 @@ class _Reading:
             origin=f"{self._origin}:{self._lines.line_of(place)}",
         )
 
-    def _destination(
-        self, raw: Mapping[str, object], place: Place, fields: Mapping[str, str]
-    ) -> str:
+    def _destination(self, raw: Mapping[str, object], place: Place) -> str:
         if "destination" not in raw:
             self._complain(place, "has no `destination`")
             return ""
         destination = self._text(raw, "destination", place)
-        if destination and (problem := check_destination(destination, fields)):
+        if destination and (problem := check_destination(destination, self._declared)):
             self._complain((*place, "destination"), *problem)
             return ""
         return destination
@@ -214,7 +226,7 @@ class _Reading:
             key = "source"
         else:
             constant = raw["constant"]
-            if not isinstance(constant, str | int | float | bool) or constant == "":
+            if not _is_constant(constant):
                 self._complain((*place, "constant"), "must be a text, a number, or true or false")
                 return ""
             source, key = literal(constant), "constant"
@@ -234,15 +246,19 @@ class _Reading:
     ) -> None:
         """Check what a source must be because of where it goes."""
         paths = read_expression(source).paths
-        key = "constant" if "constant" in raw else "source"
+        here = (*place, "constant" if "constant" in raw else "source")
         if destination == "_id" and not paths & _IDS:
             self._complain(
-                (*place, key),
+                here,
                 "gives several events one `_id`, and Adobe keeps but the first of them",
                 'Make it of `event_id`, such as `concat("cio-", event_id)`.',
             )
-        if destination == "timestamp" and not paths:
-            self._complain((*place, key), "gives every event the same time")
+        elif destination == "timestamp" and not paths:
+            self._complain(here, "gives every event the same time")
+        elif "constant" in raw and (
+            problem := check_constant(destination, raw["constant"], self._fields)
+        ):
+            self._complain(here, *problem)
 
     def _types(self, raw: Mapping[str, object], place: Place) -> tuple[str, ...]:
         here = (*place, "types")

@@ -91,3 +91,6 @@ def every_sample(*numbers: int) -> Iterator[bytes]:
                         for with_content in (False, True)
                     }
                 )
+
+
+CLICKED = body_of("email", "clicked", delivery_id="RPIL", link_id=7, href="https://example.com")

@@ -72,6 +72,16 @@ def test_absent_null_and_empty_are_all_no_value(expression: str) -> None:
     assert value_of(expression) is None
 
 
+@pytest.mark.parametrize("names", [["metric"], ["data", "a"], ["data", "a", "b"], ["data", *"abc"]])
+@pytest.mark.parametrize("value", ["", None])
+def test_empty_is_no_value_however_long_the_way_to_it(names: list[str], value: object) -> None:
+    scope: Any = value
+    for name in reversed(names):
+        scope = {name: scope}
+    assert value_of(".".join(names), scope) is None
+    assert value_of(f"coalesce({'.'.join(names)}, 'x')", scope) == "x"
+
+
 @pytest.mark.parametrize("expression", ["data", "data.href", "data.a.b", "data.a.b.c", "data[0].x"])
 @pytest.mark.parametrize("scope", [{}, {"data": None}, {"data": []}, {"data": "x"}, {"data": 1}])
 def test_a_document_of_any_shape_can_be_looked_into(expression: str, scope: dict[str, Any]) -> None:
