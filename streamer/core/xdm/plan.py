@@ -148,7 +148,7 @@ class Node:
             fitted = fit(value)
             if fitted is not None:
                 made[name] = fitted
-            elif rule.label and value != "":
+            elif rule.label:
                 raise _misfit(rule)
         for name, child in self._children:
             inner = child.build(scope)

@@ -9,12 +9,12 @@ import pytest
 from streamer.core import catalogue
 from streamer.core.samples import sample_body
 from streamer.core.xdm import builtin
-from streamer.core.xdm.event_types import ROWS
+from streamer.core.xdm.event_types import ROWS, Row
 from streamer.core.xdm.expression import compile_expression
 from streamer.core.xdm.fields import find_field
 from streamer.core.xdm.mapper import Mapper
 from streamer.core.xdm.settings import MappingSettings
-from tests.core.xdm.events import AT_SECONDS, body_of, entity_of, own
+from tests.core.xdm.events import AT_SECONDS, EVENT_ID, body_of, entity_of, own
 
 JOURNEYS = MappingSettings(tenant="acme", journey_optimizer=True)
 MESSAGE = {"delivery_id": "RPILAg==", "identifiers": {"id": "42"}}
@@ -49,6 +49,41 @@ def test_every_rule_is_in_the_language_and_writes_to_a_path_that_there_is(
     for rule in builtin.rules(settings):
         compile_expression(rule.source)
         assert find_field(rule.destination), rule
+
+
+def test_every_literal_fits_its_field() -> None:
+    """A built-in value that does not fit would be left out without a word."""
+    settings = MappingSettings(tenant="acme", soft_bounces=True, dismiss_actions=("later",))
+    literals = [rule for rule in builtin.rules(settings) if rule.source[0] in '"0123456789']
+    assert len(literals) > 200
+    for rule in literals:
+        field = find_field(rule.destination)
+        value = compile_expression(rule.source)({})
+        assert field is not None
+        assert field.fit()(value) == value, rule
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.types[0])
+def test_all_that_a_row_says_is_in_the_entity(row: Row) -> None:
+    body = body_of(row.object_type, row.metric, **MESSAGE)
+    entity = entity_of(body, Mapper(JOURNEYS))
+    own_type = f"customerio.{row.object_type}.{row.metric}"
+    assert entity["eventType"] == (own_type if row.event_type == "own" else row.event_type)
+    counters = {
+        name for name, value in entity.get("directMarketing", {}).items() if value == {"value": 1}
+    }
+    assert counters == {row.counter} - {"-"}
+    assert entity["channel"].get("mediaAction", "-") == row.media_action
+    feedback = journeys(entity).get("messageDeliveryfeedback", {}).get("feedbackStatus")
+    interaction = journeys(entity).get("messageInteraction", {}).get("interactionType")
+    found = f"fs={feedback}" if feedback else f"it={interaction}" if interaction else "-"
+    assert found == row.journey
+
+
+def test_a_delivery_id_that_is_none_is_no_id_of_a_message_for_journey_optimizer() -> None:
+    for delivery_id, found in (("x" * 512, "x" * 512), ("x" * 513, EVENT_ID), (None, EVENT_ID)):
+        entity = entity_of(body_of("sms", "sent", delivery_id=delivery_id), Mapper(JOURNEYS))
+        assert journeys(entity)["messageExecution"] == {"messageExecutionID": found}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from jsonschema import Draft6Validator
 
+from streamer.core.xdm.event_types import ROWS
 from streamer.core.xdm.fields import CONSENT_GROUPS, EVENT_GROUPS, Field, FieldGroup
 from streamer.core.xdm.mapper import Mapped, Mapper
 from streamer.core.xdm.settings import MappingSettings
@@ -171,6 +172,20 @@ def test_no_group_is_written_without_what_it_requires() -> None:
         ]
         if missing:
             assert required, (field.path, missing)
+
+
+def test_each_event_type_is_one_of_adobes_or_says_whose_it_is() -> None:
+    time_series = schemas()["https://ns.adobe.com/xdm/data/time-series"]
+    known = time_series["definitions"]["time-series"]["properties"]["xdm:eventType"]["meta:enum"]
+    for row in ROWS:
+        assert row.event_type == "own" or row.event_type in known, row
+
+
+def test_each_action_is_one_of_adobes() -> None:
+    channel = schemas()["https://ns.adobe.com/xdm/channels/channel"]["definitions"]["channel"]
+    known = channel["properties"]["xdm:mediaAction"]["meta:enum"]
+    for row in ROWS:
+        assert row.media_action == "-" or row.media_action in known, row
 
 
 def test_each_group_is_one_of_adobes_under_its_own_title() -> None:

@@ -212,6 +212,23 @@ def test_what_adobe_requires_must_not_be_missing(path: str) -> None:
     assert result.detail == "it is required, and no rule gives it a value"
 
 
+def test_what_a_group_of_the_schema_requires_must_not_be_missing_from_any_event() -> None:
+    settings = MappingSettings(tenant="acme", journey_optimizer=True)
+    for path in ("messageExecution.messageExecutionID", "messageProfile.channel._id"):
+        whole = f"_experience.customerJourneyManagement.{path}"
+        mapper = with_layers(layer(remove=(whole,)), settings=settings)
+        result = result_of(body_of("customer", "subscribed"), mapper)
+        assert isinstance(result, Unmappable)
+        assert whole.startswith(result.path)
+
+
+def test_an_entity_that_all_was_removed_from_is_none() -> None:
+    everything = ("_id", "timestamp", "eventType", "producedBy", "_{tenant}")
+    result = result_of(body_of("fax", "sent"), with_layers(layer(remove=everything)))
+    assert isinstance(result, Unmappable)
+    assert result.path == "_id"
+
+
 def test_an_object_of_a_users_without_what_it_requires_names_the_users_rule() -> None:
     mapper = with_layers(layer(rule("directMarketing.offerOpens.id", "data.href")))
     result = result_of(CLICKED, mapper)

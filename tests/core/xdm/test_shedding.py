@@ -131,6 +131,27 @@ def test_an_object_that_has_lost_everything_goes_too() -> None:
     assert "inappMessageTracking" not in entity
 
 
+def test_what_adobe_requires_stays_to_the_last() -> None:
+    body = body_of("email", "clicked", delivery_id="d" * 200, recipient="a@example.com", href="h")
+    sizes = range(700, 1_500, 20)
+    entities = []
+    for bytes_max in sizes:
+        settings = MappingSettings(
+            tenant="acme", journey_optimizer=True, entity_bytes_max=bytes_max
+        )
+        result = Mapper(settings).map(stored(body), body)
+        if isinstance(result, Mapped):
+            entities.append(msgspec.json.decode(result.entity))
+    assert len(entities) > 5
+    for entity in entities:
+        journeys = entity["_experience"]["customerJourneyManagement"]
+        assert journeys["messageExecution"]["messageExecutionID"] == "d" * 200
+        assert journeys["messageProfile"]["channel"] == {"_id": entity["channel"]["_id"]}
+        assert entity["identityMap"]["Email"]
+        assert own(entity)["eventID"] == entity["_id"]
+        assert entity["directMarketing"]["clicks"] == {"value": 1}
+
+
 def test_an_entity_whose_needs_alone_are_too_large_is_said_to_be_so() -> None:
     settings = MappingSettings(tenant="acme", entity_bytes_max=300)
     body = body_of("email", "sent", recipient="a@example.com", content="secret")
