@@ -72,7 +72,12 @@ class Sender:
             },
             "body": {
                 "xdmMeta": {"schemaRef": copy.deepcopy(reference)},
-                "xdmEntity": {"_id": identifier, "timestamp": TIMESTAMP, **entity},
+                "xdmEntity": {
+                    "_id": identifier,
+                    "timestamp": TIMESTAMP,
+                    "identityMap": {"Email": [{"id": "jo@example.com"}]},
+                    **entity,
+                },
             },
         }
 
@@ -86,30 +91,42 @@ class Sender:
         self, *messages: object, headers: Mapping[str, str] | None = None, query: str = ""
     ) -> Answer:
         """Post many messages."""
+        return await self.post_batch_body({"messages": list(messages)}, headers, query)
+
+    async def post_batch_body(
+        self, document: object, headers: Mapping[str, str] | None = None, query: str = ""
+    ) -> Answer:
+        """Post whatever this is as a batch."""
         url = self.inlet.url.replace("/collection/", "/collection/batch/") + query
-        return await self._post(url, {"messages": list(messages)}, headers)
+        return await self._post(url, document, headers)
 
     async def post_bytes(self, body: bytes, content_type: str = "application/json") -> Answer:
         """Post whatever this is."""
         headers = {"Content-Type": content_type}
-        return await self._send("POST", self.inlet.url, body, headers)
+        return await self.send(self.inlet.url, body, headers)
 
     async def _post(self, url: str, document: object, headers: Mapping[str, str] | None) -> Answer:
         whole = {"Content-Type": "application/json", **(headers or {})}
-        return await self._send("POST", url, json.dumps(document).encode(), whole)
+        return await self.send(url, json.dumps(document).encode(), whole)
 
-    async def _send(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post bytes anywhere, with the sender's own headers and these."""
         whole = {**self.headers, **headers}
-        async with self._session.request(method, url, data=body, headers=whole) as response:
+        async with self._session.post(url, data=body, headers=whole) as response:
             return Answer(response.status, response.headers, await response.read())
 
 
 @contextlib.asynccontextmanager
 async def sending(
-    adobe: Adobe, *, authenticated: bool = True, data_type: str = "xdm"
+    adobe: Adobe,
+    inlet: SeededInlet | None = None,
+    *,
+    authenticated: bool = True,
+    data_type: str = "xdm",
 ) -> AsyncIterator[Sender]:
-    """Make an inlet and a sender for it that holds a token if one is needed."""
-    inlet = adobe.new_inlet(authenticated=authenticated, data_type=data_type)
+    """Send to an inlet, a new one unless it is given, with a token if one is needed."""
+    if inlet is None:
+        inlet = adobe.new_inlet(authenticated=authenticated, data_type=data_type)
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         sender = Sender(session, adobe, inlet)

@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.stand_ins.aep import Adobe, aep_stand_in
+from tests.stand_ins.aep import Adobe
+from tests.stand_ins.aep.specs import FLOW_WITH_MAPPING
 from tests.stand_ins.aep_sender import Sender, sending
 from tests.support.manual_clock import ManualClock
 
 pytestmark = pytest.mark.anyio
 
 MISSING = object()
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def adobe(clock: ManualClock) -> AsyncIterator[Adobe]:
-    async with aep_stand_in(clock=clock) as adobe:
-        yield adobe
-
-
-@pytest.fixture
-async def sender(adobe: Adobe) -> AsyncIterator[Sender]:
-    async with sending(adobe) as sender:
-        yield sender
 
 
 def changed(message: dict[str, Any], path: str, value: object) -> dict[str, Any]:
@@ -167,8 +150,7 @@ async def test_a_body_must_be_a_json_object(sender: Sender, body: bytes, words: 
 
 @pytest.mark.parametrize("document", [{}, {"messages": []}, {"messages": {}}, []])
 async def test_a_batch_needs_messages(sender: Sender, document: object) -> None:
-    url = sender.inlet.url.replace("/collection/", "/collection/batch/")
-    answer = await sender._post(url, document, None)
+    answer = await sender.post_batch_body(document)
     assert answer.status == 400
     assert "messages is missing" in answer.message
 
@@ -177,7 +159,7 @@ async def test_only_json_is_taken_and_nothing_compressed(sender: Sender) -> None
     body = json.dumps(sender.message()).encode()
     assert (await sender.post_bytes(body, "text/plain")).status == 415
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    answer = await sender._send("POST", sender.inlet.url, gzip.compress(body), headers)
+    answer = await sender.send(sender.inlet.url, gzip.compress(body), headers)
     assert answer.status == 415
 
 
@@ -188,6 +170,15 @@ async def test_a_request_of_more_than_a_megabyte_is_too_large(
     body = json.dumps(sender.message()).encode()
     filled = body + b" " * (1_000_000 - len(body) + excess)
     assert (await sender.post_bytes(filled)).status == status
+
+
+async def test_a_problem_has_a_type_a_title_and_a_report(adobe: Adobe, sender: Sender) -> None:
+    problem = (await sender.post({})).json
+    assert problem.keys() == {"type", "status", "title", "report"}
+    assert problem["title"] == "Invalid XDM Message Format"
+    adobe.rules.change(request_bytes_max=10)
+    too_large = (await sender.post(sender.message())).json
+    assert (too_large["status"], too_large["title"]) == (413, "Request refused")
 
 
 async def test_an_inlet_that_is_gone_is_404(adobe: Adobe, sender: Sender) -> None:
@@ -264,6 +255,9 @@ async def test_an_address_that_is_not_allowed_meets_an_empty_403(
 async def test_a_raw_message_names_its_dataflow_in_the_request(adobe: Adobe) -> None:
     async with sending(adobe, data_type="raw") as sender:
         flow_id = sender.inlet.flow_id
+        flow = adobe.organisation.flows.get(flow_id)
+        assert flow is not None
+        assert flow["flowSpec"]["id"] == FLOW_WITH_MAPPING
         bare = {"event_id": "1", "anything": None}
         refused = await sender.post(bare)
         assert refused.status == 400
@@ -332,3 +326,5 @@ async def test_validation_at_once_says_what_is_wrong(
     adobe.rules.change(sync_validation_supported=False)
     assert (await sender.post(sender.message(), query="?syncValidation=true")).status == 501
     assert (await sender.post(sender.message(), query="?syncValidation=maybe")).status == 400
+    batch = await sender.post_batch(sender.message(), query="?syncValidation=true")
+    assert (batch.status, "batch" in batch.message) == (400, True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
 
 import pytest
 
@@ -11,23 +11,6 @@ from tests.stand_ins.aep_sender import Sender, sending
 from tests.support.manual_clock import ManualClock
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def adobe(clock: ManualClock) -> AsyncIterator[Adobe]:
-    async with aep_stand_in(clock=clock) as adobe:
-        yield adobe
-
-
-@pytest.fixture
-async def sender(adobe: Adobe) -> AsyncIterator[Sender]:
-    async with sending(adobe) as sender:
-        yield sender
 
 
 async def test_a_repeat_is_kept_by_the_lake_and_dropped_by_the_profile_store(
@@ -44,12 +27,39 @@ async def test_a_repeat_is_kept_by_the_lake_and_dropped_by_the_profile_store(
 async def test_an_event_over_ten_kilobytes_never_reaches_a_profile(
     adobe: Adobe, sender: Sender, excess: int, taken: int
 ) -> None:
-    empty = '{"_id":"01","timestamp":"2026-09-21T13:46:39Z","note":""}'
-    note = "x" * (10_000 - len(empty) + excess)
+    empty = json.dumps(sender.message("01", note="")["body"]["xdmEntity"], separators=(",", ":"))
+    note = "é" + "x" * (10_000 - len(empty) - len("é".encode()) + excess)
     assert (await sender.post(sender.message("01", note=note))).status == 200
     assert len(adobe.lake(sender.inlet.dataset_id)) == 1
     assert len(adobe.profile(sender.inlet.dataset_id)) == taken
-    assert len(adobe.datasets.profile_skipped(sender.inlet.dataset_id)) == 1 - taken
+    assert len(adobe.profile_dropped(sender.inlet.dataset_id)) == 1 - taken
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"identityMap": {}}, "about nobody"),
+        ({"identityMap": {"Email": []}}, "about nobody"),
+        ({"identityMap": {"CRMID": [{"id": "5"}]}}, "[CRMID] is not registered"),
+    ],
+)
+async def test_an_event_that_is_nobodys_reaches_the_lake_alone(
+    adobe: Adobe, sender: Sender, fields: dict[str, object], reason: str
+) -> None:
+    assert (await sender.post(sender.message(**fields))).status == 200
+    assert len(adobe.lake(sender.inlet.dataset_id)) == 1
+    assert not adobe.profile(sender.inlet.dataset_id)
+    (dropped,) = adobe.profile_dropped(sender.inlet.dataset_id)
+    assert reason in dropped.reason
+
+
+async def test_a_dataset_must_be_enabled_for_profiles(adobe: Adobe, sender: Sender) -> None:
+    dataset = adobe.organisation.datasets.get(sender.inlet.dataset_id)
+    assert dataset is not None
+    dataset["tags"] = {}
+    await sender.post(sender.message())
+    (dropped,) = adobe.profile_dropped(sender.inlet.dataset_id)
+    assert "not enabled" in dropped.reason
 
 
 FAULTS = [

@@ -23,12 +23,6 @@ async def adobe() -> AsyncIterator[Adobe]:
         yield adobe
 
 
-@pytest.fixture
-async def sender(adobe: Adobe) -> AsyncIterator[Sender]:
-    async with sending(adobe) as sender:
-        yield sender
-
-
 async def test_an_answer_on_order_is_given_once_and_nothing_is_done(
     adobe: Adobe, sender: Sender
 ) -> None:

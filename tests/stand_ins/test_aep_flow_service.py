@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.stand_ins.aep import Adobe, SeededInlet, aep_stand_in
+from tests.stand_ins.aep import Adobe, SeededInlet
 from tests.stand_ins.aep.specs import (
     CUSTOMERIO_CONNECTION,
     FLOW_OF_SOURCE,
     FLOW_WITH_MAPPING,
 )
-from tests.stand_ins.aep_sender import Sender, call, sending
+from tests.stand_ins.aep_sender import call, sending
 from tests.stand_ins.aep_steps import (
     CONVERSION,
     FLOWS,
@@ -32,17 +31,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def adobe(clock: ManualClock) -> AsyncIterator[Adobe]:
-    async with aep_stand_in(clock=clock) as adobe:
-        yield adobe
-
-
-@pytest.fixture
 async def ids(adobe: Adobe) -> dict[str, str]:
     return await set_up(adobe)
 
@@ -53,9 +41,7 @@ async def test_what_the_steps_made_takes_data_after_five_minutes(
     inlet = SeededInlet(
         ids["url"], ids["inlet"], ids["connection"], ids["flow"], ids["dataset"], ids["schema"]
     )
-    async with sending(adobe) as other:
-        sender = Sender(other._session, adobe, inlet)
-        await sender.fetch_token()
+    async with sending(adobe, inlet) as sender:
         early = await sender.post(sender.message())
         assert early.status == 400
         assert "takes data after 300 seconds" in early.message
@@ -208,6 +194,7 @@ async def test_a_change_must_name_the_present_etag(adobe: Adobe, ids: dict[str, 
         {"op": "replace", "path": "/absent", "value": 1},
         {"op": "remove", "path": "/sourceConnectionIds/7"},
         {"op": "move", "path": "/name", "from": "/id"},
+        {"op": "test", "path": "/name", "value": "other"},
         {"op": "add", "path": "name", "value": 1},
         {"op": "add", "path": "/name"},
     ],
@@ -241,7 +228,9 @@ async def test_what_is_deleted_is_gone(adobe: Adobe, ids: dict[str, str]) -> Non
     assert (await call(adobe, "DELETE", path)).status == 404
 
 
-async def test_lists_are_filtered_and_come_in_pages(adobe: Adobe, ids: dict[str, str]) -> None:
+async def test_lists_are_filtered_and_come_in_pages(
+    adobe: Adobe, clock: ManualClock, ids: dict[str, str]
+) -> None:
     for name in "abc":
         body = {**flow_body(ids["source"], ids["target"]), "name": name}
         await made(adobe, f"{FLOWS}/flows", body)
@@ -261,7 +250,15 @@ async def test_lists_are_filtered_and_come_in_pages(adobe: Adobe, ids: dict[str,
     second = await call(adobe, "GET", FLOWS + following)
     assert [flow["name"] for flow in second.json["items"]] == ["streamer"]
     assert "next" not in second.json["_links"]
-    for query in ("limit=0", "limit=101", "continuationToken=mine", "property=createdAt>5"):
+    now = clock.now()
+    for sign, count in ((">=", 4), ("<=", 4), (">", 0), ("<", 0)):
+        assert len(await names(f"property=createdAt{sign}{now}")) == count
+    assert await names("property=name>=5") == []
+    assert len(await names("property=name")) == 4
+    assert await names("property=nickname") == []
+    assert await names("property=nickname==None") == []
+    wrong = ("limit=0", "limit=x", "limit=101", "continuationToken=mine")
+    for query in (*wrong, "property=name~b", "property=createdAt>now"):
         assert (await call(adobe, "GET", f"{FLOWS}/flows?{query}")).status == 400
 
 

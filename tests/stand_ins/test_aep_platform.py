@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.stand_ins.aep import Adobe, SeededInlet, aep_stand_in
+from tests.stand_ins.aep import Adobe, SeededInlet
 from tests.stand_ins.aep_sender import call, sending
 from tests.stand_ins.aep_steps import CATALOG, CONVERSION, REGISTRY, dataset_body, detail, made
 from tests.support.manual_clock import ManualClock
@@ -20,22 +19,6 @@ EXPORT = "/data/foundation/export/batches"
 NAMESPACES = "/data/core/idnamespace/identities"
 METRICS = "/data/infrastructure/observability/insights/metrics"
 JSON_PATCH = {"Content-Type": "application/json-patch+json"}
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def adobe(clock: ManualClock) -> AsyncIterator[Adobe]:
-    async with aep_stand_in(clock=clock) as adobe:
-        yield adobe
-
-
-@pytest.fixture
-async def inlet(adobe: Adobe) -> SeededInlet:
-    return adobe.new_inlet()
 
 
 # The gateway
@@ -128,23 +111,38 @@ async def test_a_dataset_is_made_found_changed_and_deleted(
     assert (await call(adobe, "GET", path)).status == 404
 
 
+def tag_schema(adobe: Adobe, inlet: SeededInlet, *tags: str) -> None:
+    schema = adobe.organisation.schemas.get(inlet.schema_id)
+    assert schema is not None
+    schema["meta:immutableTags"] = list(tags)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"tags": ["unifiedProfile"]}, "tags is not an object"),
         ({"name": ""}, "name"),
         ({"schemaRef": {"id": "other", "contentType": "x"}}, "schemaRef.id"),
         ({"schemaRef": None}, "schemaRef.id"),
-        ({"tags": {"unifiedProfile": "enabled:true"}}, "tags"),
+        ({"tags": {"unifiedProfile": "enabled:true"}}, "tags is not an object of arrays"),
         ({"tags": {"unifiedProfile": ["enabled:true"]}}, "does not have the tag [union]"),
     ],
 )
 async def test_a_dataset_with_a_fault_is_refused(
     adobe: Adobe, inlet: SeededInlet, changes: dict[str, Any], words: str
 ) -> None:
+    tag_schema(adobe, inlet)
     body = {**dataset_body(inlet.schema_id), **changes}
     answer = await call(adobe, "POST", f"{CATALOG}/dataSets", body)
     assert answer.status == 400
     assert words in detail(answer)
+
+
+async def test_a_dataset_names_a_version_of_its_schema(adobe: Adobe, inlet: SeededInlet) -> None:
+    reference = {"id": inlet.schema_id, "contentType": "application/json"}
+    body = {**dataset_body(inlet.schema_id), "schemaRef": reference}
+    answer = await call(adobe, "POST", f"{CATALOG}/dataSets", body)
+    assert "schemaRef.contentType" in detail(answer)
 
 
 async def test_a_dataset_keeps_its_schema(adobe: Adobe, inlet: SeededInlet) -> None:
@@ -158,9 +156,7 @@ async def test_a_dataset_keeps_its_schema(adobe: Adobe, inlet: SeededInlet) -> N
 async def test_a_schema_with_the_tag_lets_a_dataset_into_the_profile_store(
     adobe: Adobe, inlet: SeededInlet
 ) -> None:
-    schema = adobe.organisation.schemas.get(inlet.schema_id)
-    assert schema is not None
-    schema["meta:immutableTags"] = ["union"]
+    tag_schema(adobe, inlet, "union")
     tags = {"unifiedProfile": ["enabled:true"], "unifiedIdentity": ["enabled:true"]}
     body = dataset_body(inlet.schema_id, tags=tags)
     assert (await call(adobe, "POST", f"{CATALOG}/dataSets", body)).status == 201
@@ -210,6 +206,20 @@ async def test_failed_records_are_found_by_their_batch(adobe: Adobe, clock: Manu
     assert row["_errors"][0]["code"] == "DCVS-1105-400"
 
 
+async def test_batches_come_in_the_order_that_is_asked_for(
+    adobe: Adobe, clock: ManualClock
+) -> None:
+    async with sending(adobe) as sender:
+        for _ in range(3):
+            await sender.post(sender.message())
+            clock.move(3600)
+    for order, newest_first in (("asc:created", False), ("desc:created", True)):
+        answer = await call(adobe, "GET", f"{CATALOG}/batches?orderBy={order}")
+        times = [batch["created"] for batch in answer.json.values()]
+        assert len(times) == 3
+        assert times == sorted(times, reverse=newest_first)
+
+
 async def test_batches_are_listed_by_time_status_and_dataset(
     adobe: Adobe, clock: ManualClock
 ) -> None:
@@ -254,6 +264,8 @@ async def test_a_mapping_set_is_kept_and_replaced(adobe: Adobe, inlet: SeededInl
     assert (await call(adobe, "GET", f"{one}/mappings")).json["data"] == body["mappings"]
     replaced = await call(adobe, "PUT", one, mapping_set(inlet.schema_id))
     assert replaced.json["version"] == 1
+    bad = mapping_set(inlet.schema_id, expression("nothing_like_it()"))
+    assert (await call(adobe, "PUT", one, bad)).status == 400
     assert len((await call(adobe, "GET", path)).json["data"]) == 1
     assert (await call(adobe, "GET", f"{path}?name=other")).json["data"] == []
     assert (await call(adobe, "GET", f"{path}/other")).status == 404
@@ -314,6 +326,9 @@ async def test_a_preview_copies_fields_and_guesses_nothing(
     answer = (await call(adobe, "POST", f"{CONVERSION}/mappingSets/preview", body)).json
     assert answer["data"] == {"a": {"b": "Hello"}}
     assert answer["errors"][0]["source"] == "upper(metric)"
+    listed = {**body, "data": [body["data"]]}
+    again = (await call(adobe, "POST", f"{CONVERSION}/mappingSets/preview", listed)).json
+    assert again == answer
     assert (await call(adobe, "POST", f"{CONVERSION}/mappingSets/preview", {})).status == 400
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.stand_ins.aep import Adobe, aep_stand_in
+from tests.stand_ins.aep import Adobe
 from tests.stand_ins.aep.specs import EXPERIENCE_EVENT, INDIVIDUAL_PROFILE
 from tests.stand_ins.aep_sender import Sender, call, sending
 from tests.stand_ins.aep_steps import (
@@ -33,17 +32,6 @@ SCHEMAS = f"{REGISTRY}/tenant/schemas"
 DESCRIPTORS = f"{REGISTRY}/tenant/descriptors"
 UNION = {"op": "add", "path": "/meta:immutableTags", "value": ["union"]}
 PROPERTIES = "/definitions/customFields/properties/_acme/properties"
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def adobe(clock: ManualClock) -> AsyncIterator[Adobe]:
-    async with aep_stand_in(clock=clock) as adobe:
-        yield adobe
 
 
 @pytest.fixture
@@ -253,9 +241,7 @@ async def send_metric(sender: Sender, metric: object) -> None:
 async def test_fields_of_the_tenant_are_judged_by_the_registered_group(adobe: Adobe) -> None:
     group = group_body(metric={"type": "string", "enum": ["sent", "opened"]})
     inlet = adobe.new_inlet(tenant_group=group)
-    async with sending(adobe) as other:
-        sender = Sender(other._session, adobe, inlet)
-        await sender.fetch_token()
+    async with sending(adobe, inlet) as sender:
         for metric in ("sent", 5, "exploded"):
             await send_metric(sender, metric)
         assert (await sender.post(sender.message(_acme={"extra": 1}))).status == 200
@@ -275,9 +261,7 @@ async def test_ingestion_learns_of_a_change_within_a_quarter_of_an_hour(
 ) -> None:
     inlet = adobe.new_inlet(tenant_group=group_body())
     (group,) = adobe.organisation.field_groups
-    async with sending(adobe) as other:
-        sender = Sender(other._session, adobe, inlet)
-        await sender.fetch_token()
+    async with sending(adobe, inlet) as sender:
         await send_metric(sender, "sent")
         assert len(adobe.lake(inlet.dataset_id)) == 1
         add = [{"op": "add", "path": f"{PROPERTIES}/link", "value": {"type": "string"}}]
@@ -316,9 +300,11 @@ async def test_a_primary_identity_becomes_required(
         adobe, "GET", DESCRIPTORS, headers={"Accept": "application/vnd.adobe.xdm-id+json"}
     )
     assert listed.json == {"xdm:descriptorIdentity": [answer.json["@id"]]}
-    async with sending(adobe) as other:
-        sender = Sender(other._session, adobe, inlet)
-        await sender.fetch_token()
+    links = await call(
+        adobe, "GET", DESCRIPTORS, headers={"Accept": "application/vnd.adobe.xdm-link+json"}
+    )
+    assert links.json["xdm:descriptorIdentity"][0].startswith("/tenant/descriptors/")
+    async with sending(adobe, inlet) as sender:
         await sender.post(sender.message("a"))
         await sender.post(sender.message("b", _acme={"person": "x"}))
         await sender.post(sender.message("c", _acme={}))

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import aiohttp
 import pytest
 
-from tests.stand_ins.aep import Adobe, aep_stand_in
-from tests.stand_ins.aep_sender import Sender, sending
+from tests.stand_ins.aep import Adobe
+from tests.stand_ins.aep_sender import Sender
 from tests.support.manual_clock import ManualClock
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def adobe(clock: ManualClock) -> AsyncIterator[Adobe]:
-    async with aep_stand_in(clock=clock) as adobe:
-        yield adobe
-
-
-@pytest.fixture
-async def sender(adobe: Adobe) -> AsyncIterator[Sender]:
-    async with sending(adobe) as sender:
-        yield sender
 
 
 async def test_a_token_comes_for_the_right_credentials(adobe: Adobe, sender: Sender) -> None:

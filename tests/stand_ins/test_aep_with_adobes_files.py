@@ -19,17 +19,25 @@ from streamer.core.xdm.settings import MappingSettings
 from streamer.core.xdm.tenant_group import tenant_group_schema
 from tests.core.xdm.events import entity_of, every_sample
 from tests.stand_ins.aep import Adobe, aep_stand_in
-from tests.stand_ins.aep.specs import EXPERIENCE_EVENT, INDIVIDUAL_PROFILE, STANDARD_GROUPS
+from tests.stand_ins.aep.specs import (
+    EXPERIENCE_EVENT,
+    FLOW_WITH_MAPPING,
+    INDIVIDUAL_PROFILE,
+    STANDARD_GROUPS,
+)
 from tests.stand_ins.aep.violations import Violation
 from tests.stand_ins.aep_sender import call
 from tests.stand_ins.aep_steps import (
+    CONTENT_TYPE,
     CONVERSION,
     FLOWS,
     FULL,
     REGISTRY,
     connection_body,
     detail,
+    flow_body,
     made,
+    set_up,
     source_body,
 )
 from tests.support.adobe import ADOBE, needs_adobe
@@ -82,6 +90,11 @@ async def test_an_entity_of_adobes_fields_is_valid(adobe: Adobe) -> None:
             "DCVS-1106-400",
             "#/identityMap/Email/0/authenticatedState",
         ),
+        (
+            {"identityMap": {"Email": [{"id": "a", "kind": "b"}]}},
+            "DCVS-1100-400",
+            "#/identityMap/Email/0",
+        ),
         ({"identityMap": {"Email": {"id": "a"}}}, "DCVS-1104-400", "#/identityMap/Email"),
         ({"timestamp": "11.2.2021"}, "DCVS-1105-400", "#/timestamp"),
         ({"directMarketing": {"linkURL": None}}, "DCVS-1101-400", "#/directMarketing/linkURL"),
@@ -125,6 +138,22 @@ async def test_names_that_are_addresses_become_a_path(adobe: Adobe) -> None:
         "enum",
         "#/_experience/customerJourneyManagement/messageDeliveryfeedback/feedbackStatus",
     )
+
+
+async def test_a_group_may_demand_a_field_and_all_on_the_way_to_it(adobe: Adobe) -> None:
+    execution = next(group for group in JOURNEYS if "execution" in group)
+    schema_id = adobe.new_inlet(groups=[execution]).schema_id
+    within: dict[str, Any] = {"messageExecution": {}}
+    for experience, missing in (
+        ({}, "_experience"),
+        ({"_experience": {}}, "customerJourneyManagement"),
+        ({"_experience": {"customerJourneyManagement": within}}, "messageExecutionID"),
+    ):
+        (violation,) = judged(adobe, schema_id, {**GOOD, **experience})
+        assert violation.message == f"required key [{missing}] not found"
+    within["messageExecution"]["messageExecutionID"] = "1"
+    whole = {**GOOD, "_experience": {"customerJourneyManagement": within}}
+    assert judged(adobe, schema_id, whole) == []
 
 
 async def test_the_registry_answers_a_full_group_in_the_names_of_the_wire(adobe: Adobe) -> None:
@@ -190,6 +219,23 @@ async def test_a_group_for_events_does_not_fit_profiles(adobe: Adobe) -> None:
     }
     answer = await call(adobe, "POST", f"{REGISTRY}/tenant/schemas", body)
     assert "does not fit the class" in detail(answer)
+
+
+async def test_the_steps_of_the_documents_fit_the_published_descriptions(adobe: Adobe) -> None:
+    ids = await set_up(adobe)
+    mapping = {"sourceType": "ATTRIBUTE", "source": "event_id", "destination": "_id"}
+    reference = {"id": ids["schema"], "contentType": CONTENT_TYPE}
+    mapping_set = {"outputSchema": {"schemaRef": reference}, "mappings": [mapping]}
+    answer = await call(adobe, "POST", f"{CONVERSION}/mappingSets", mapping_set)
+    transformation = {"name": "Mapping", "params": {"mappingId": answer.json["id"]}}
+    flow = {
+        **flow_body(ids["source"], ids["target"]),
+        "flowSpec": {"id": FLOW_WITH_MAPPING, "version": "1.0"},
+        "transformations": [transformation],
+    }
+    assert await made(adobe, f"{FLOWS}/flows", flow)
+    answer = await call(adobe, "POST", f"{FLOWS}/flows", {**flow, "transformations": ["Mapping"]})
+    assert "CreateFlowRequest in Adobe's description" in detail(answer)
 
 
 async def test_bodies_are_judged_by_the_published_descriptions(adobe: Adobe) -> None:

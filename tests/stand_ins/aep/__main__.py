@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
@@ -91,9 +90,12 @@ async def serve(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Run the server."""
+    options = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(arguments()))
+    try:
+        asyncio.run(serve(options))
+    except OSError as error:
+        sys.exit(f"cannot listen at {options.host}:{options.port}: {error.strerror}")
 
 
 if __name__ == "__main__":

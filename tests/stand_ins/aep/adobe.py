@@ -27,6 +27,7 @@ from tests.stand_ins.aep.ims import Ims
 from tests.stand_ins.aep.insights import Metrics, Namespaces
 from tests.stand_ins.aep.messages import Accepted
 from tests.stand_ins.aep.organisation import Organisation
+from tests.stand_ins.aep.profile_store import ENABLED, Dropped
 from tests.stand_ins.aep.rules import Clock, Rules
 from tests.stand_ins.aep.schema_registry import SchemaRegistry
 from tests.stand_ins.aep.tokens import Tokens
@@ -149,6 +150,10 @@ class Adobe:
         """Return what the profile store took of a dataset."""
         return self.datasets.profile(dataset_id)
 
+    def profile_dropped(self, dataset_id: str) -> list[Dropped]:
+        """Return what the profile store dropped of a dataset, and why; nobody else learns of it."""
+        return self.datasets.profile_dropped(dataset_id)
+
     def failed(self, dataset_id: str) -> list[FailedRecord]:
         """Return the records that failed a dataset's validation, with their errors."""
         return self.datasets.failed(dataset_id)
@@ -172,7 +177,7 @@ class Adobe:
         groups: Iterable[str] | None = None,
         tenant_group: dict[str, Any] | None = None,
     ) -> SeededInlet:
-        """Make an inlet, its dataflow, dataset and schema, all a day old.
+        """Make an inlet, its dataflow, dataset and schema, all a day old and enabled for profiles.
 
         The schema has the standard ``groups``; by default all that fit its class but for Journey
         Optimizer's. Without a ``tenant_group`` nobody judges the tenant's own fields.
@@ -182,6 +187,7 @@ class Adobe:
         standard = specs.usual_groups(its_class) if groups is None else list(groups)
         references = [{"$ref": identifier} for identifier in (its_class, *standard, *own)]
         body = {"title": name, "type": "object", "allOf": references}
+        body["meta:immutableTags"] = ["union"]
         schema_id = str(self._seed("schemas", body)["$id"])
         if tenant_group is None:
             self.organisation.open_schemas.add(schema_id)
@@ -194,8 +200,9 @@ class Adobe:
         self, name: str, schema_id: str, data_type: str, *, authenticated: bool
     ) -> SeededInlet:
         reference = {"id": schema_id, "contentType": SCHEMA_CONTENT_TYPE}
+        tags = {"unifiedProfile": [ENABLED], "unifiedIdentity": [ENABLED]}
         dataset = self.catalog.make(
-            {"name": name, "schemaRef": reference}, age_seconds=SEEDED_AGE_SECONDS
+            {"name": name, "schemaRef": reference, "tags": tags}, age_seconds=SEEDED_AGE_SECONDS
         )
         http_api = {"id": specs.HTTP_API_CONNECTION, "version": "1.0"}
         parameters = {

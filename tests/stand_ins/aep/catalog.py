@@ -71,7 +71,13 @@ class Catalog:
         identifier = organisation.names.digits(24)
         dataset = organisation.datasets.add(
             identifier,
-            {**body, "id": identifier, "imsOrg": organisation.org_id, "state": "DRAFT"},
+            {
+                "tags": {},
+                **body,
+                "id": identifier,
+                "imsOrg": organisation.org_id,
+                "state": "DRAFT",
+            },
             age_seconds=age_seconds,
         )
         dataset["created"], dataset["updated"] = dataset["createdAt"], dataset["updatedAt"]

@@ -71,6 +71,8 @@ class Collection:
 
     async def _post_batch(self, request: web.Request) -> web.Response:
         inlet = self._find(request)
+        if "syncValidation" in request.query:
+            raise self._problem(inlet, 400, "syncValidation cannot be used for a batch")
         document = await self._open(request, inlet)
         documents = document.get("messages") if isinstance(document, dict) else None
         if not isinstance(documents, list) or not documents:

@@ -99,7 +99,7 @@ class Composer:
     ) -> Schema:
         address, _, pointer = reference.partition("#")
         document = self._find(address) if address else root
-        key = f"{document.get('$id') if document else address}#{pointer}"
+        key = f"{id(document)}#{pointer}"
         if reference == CONTEXT or document is None or key in trail:
             return {"type": "object"}
         node: Any = document

@@ -1,20 +1,20 @@
 """What becomes of messages after their answer: the lake, the profile store, or a failed batch.
 
 A message is judged some time after it was answered, in the order of arrival. The lake keeps what
-is valid, repeats included. The profile store drops silently what is too large and what has an
-``_id`` that it has seen. What is invalid goes into a failed batch of its dataset, and nobody is
-told. Raw messages are kept as they came, because no mapping is run here.
+is valid, repeats included, and offers it to the profile store. What is invalid goes into a failed
+batch of its dataset, and nobody is told. Raw messages are kept as they came, because no mapping
+is run here.
 """
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from tests.stand_ins.aep.messages import Accepted
 from tests.stand_ins.aep.organisation import Organisation
+from tests.stand_ins.aep.profile_store import Dropped, ProfileStore
 from tests.stand_ins.aep.resources import Document, Documents
 from tests.stand_ins.aep.violations import VIOLATIONS_MAX, Violation
 
@@ -31,8 +31,7 @@ class Datasets:
         self._judge = judge
         self._waiting: deque[Accepted] = deque()
         self._lake: dict[str, list[Accepted]] = {}
-        self._profile: dict[str, dict[str, Accepted]] = {}
-        self._skipped: dict[str, list[Accepted]] = {}
+        self._profiles = ProfileStore(organisation)
         self._batches = Documents(organisation.clock, organisation.names)
         self._failed: dict[str, list[FailedRecord]] = {}
         self._open: dict[tuple[str, str], Document] = {}
@@ -49,12 +48,12 @@ class Datasets:
     def profile(self, dataset_id: str) -> list[Accepted]:
         """Return what the profile store took of a dataset by now."""
         self._settle()
-        return list(self._profile.get(dataset_id, {}).values())
+        return self._profiles.taken(dataset_id)
 
-    def profile_skipped(self, dataset_id: str) -> list[Accepted]:
-        """Return what the profile store dropped without a word."""
+    def profile_dropped(self, dataset_id: str) -> list[Dropped]:
+        """Return what the profile store dropped without a word, and why."""
         self._settle()
-        return list(self._skipped.get(dataset_id, ()))
+        return self._profiles.dropped(dataset_id)
 
     def failed(self, dataset_id: str) -> list[FailedRecord]:
         """Return the records of a dataset's failed batches, each with its errors."""
@@ -96,17 +95,8 @@ class Datasets:
             self._failed.setdefault(batch["id"], []).append({**document, **errors})
         else:
             self._lake.setdefault(message.dataset_id, []).append(message)
-            self._offer_to_profile(message)
+            self._profiles.offer(message)
         _count(batch, failed=bool(errors), codes=_codes(errors))
-
-    def _offer_to_profile(self, message: Accepted) -> None:
-        size = len(json.dumps(message.entity, ensure_ascii=False, separators=(",", ":")).encode())
-        taken = self._profile.setdefault(message.dataset_id, {})
-        key = message.id or message.xaction_id
-        if size > self._organisation.rules.profile_event_bytes_max or key in taken:
-            self._skipped.setdefault(message.dataset_id, []).append(message)
-        else:
-            taken[key] = message
 
     def _batch(self, message: Accepted, status: str) -> Document:
         """Return the batch that this message joins."""

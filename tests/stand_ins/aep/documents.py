@@ -6,8 +6,17 @@ Knows no service: a path leads through objects and arrays, and what it cannot re
 from __future__ import annotations
 
 import copy
+import operator
+import re
 from typing import Any
 
+CONDITION = re.compile(r"(?P<path>[^=!<>~]+)(?:(?P<sign>==|!=|>=|<=|>|<)(?P<wanted>.*))?")
+COMPARISONS = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
 Patch = list[dict[str, Any]]
 
 
@@ -32,23 +41,31 @@ def value_at(document: object, path: str) -> Any:  # noqa: ANN401 - any JSON
 def matches(document: dict[str, Any], condition: str) -> bool:
     """Tell whether a document meets one ``property`` condition.
 
-    A path alone asks whether there is a value; ``==`` and ``!=`` compare with text, and a path
-    that ends in ``[]`` asks about any entry of an array.
+    A path alone asks whether there is a value; ``==`` and ``!=`` compare as text, the other
+    signs as numbers. A path that ends in ``[]`` asks about any entry of an array.
 
     Raises:
-        BadFilter: the condition has another operator.
+        BadFilter: the condition has another form.
     """
-    if "!=" in condition:
-        return not matches(document, condition.replace("!=", "==", 1))
-    path, equals, wanted = condition.partition("==")
-    if not equals:
-        if any(sign in condition for sign in "<>=~"):
-            raise BadFilter(f"[{condition}] is neither PATH==VALUE nor PATH!=VALUE nor PATH")
-        return value_at(document, path) is not None
+    found = CONDITION.fullmatch(condition)
+    if found is None:
+        raise BadFilter(f"[{condition}] is neither PATH nor PATH, a sign and a value")
+    path, sign, wanted = found["path"], found["sign"], found["wanted"]
     value = value_at(document, path.removesuffix("[]"))
-    if isinstance(value, list):
-        return wanted in [_as_text(entry) for entry in value]
-    return _as_text(value) == wanted
+    if not sign:
+        return value is not None
+    if sign in COMPARISONS:
+        return _compares(value, sign, wanted)
+    texts = [_as_text(entry) for entry in value] if isinstance(value, list) else [_as_text(value)]
+    return (wanted in texts) is (sign == "==")
+
+
+def _compares(value: object, sign: str, wanted: str) -> bool:
+    if not wanted.lstrip("-").isdigit():
+        raise BadFilter(f"[{wanted}] is no number")
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return bool(COMPARISONS[sign](value, int(wanted)))
 
 
 def _as_text(value: object) -> str | None:

@@ -129,7 +129,7 @@ class Faults:
         self._ordered.append(_Ordered(fault, on, None, "", 0))
 
     def refuse_messages(self, *statuses: int) -> None:
-        """Answer these statuses for the next messages, 0 for one that is to pass."""
+        """Refuse the next good messages of batches with these statuses; 0 lets one pass."""
         self._message_statuses += statuses
 
     def for_request(self, place: Place, method: str, path: str) -> Fault | None:

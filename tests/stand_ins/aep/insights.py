@@ -20,7 +20,7 @@ METRICS = "/data/infrastructure/observability/insights/metrics"
 
 def fill_namespaces(organisation: Organisation) -> None:
     """Register the standard namespaces, which every organisation has."""
-    for number, (code, (name, kind)) in enumerate(specs.NAMESPACES.items()):
+    for code, (number, name, kind) in specs.NAMESPACES.items():
         document = {
             "id": number,
             "code": code,

@@ -63,21 +63,25 @@ class Server:
         size = len(await request.read())
         place = place_of(request.path)
         fault = self._adobe.faults.for_request(place, request.method, request.path)
-        if fault is not None and fault.kind == "hang":
-            self._adobe.hanging.set()
-            await self._ended.wait()
-        if fault is not None and fault.kind in ("hang", "reset"):
-            self._log(request, 0, size)
-            return reset(request)
-        if fault is not None and fault.kind == "answer":
-            self._log(request, fault.status, size)
-            return scripted(fault)
+        response = await self._outcome(fault, request, handler)
+        self._log(request, 0 if response is None else response.status, size)
+        return reset(request) if response is None else response
+
+    async def _outcome(
+        self, fault: Fault | None, request: web.Request, handler: Handler
+    ) -> web.StreamResponse | None:
+        """Return the answer; None if the connection is to break instead."""
+        match fault:
+            case Fault(kind="answer"):
+                return scripted(fault)
+            case Fault(kind="reset"):
+                return None
+            case Fault(kind="hang"):
+                self._adobe.hanging.set()
+                await self._ended.wait()
+                return None
         response = await self._answer(request, handler)
-        if fault is not None:
-            self._log(request, 0, size)
-            return reset(request)
-        self._log(request, response.status, size)
-        return response
+        return response if fault is None else None
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:

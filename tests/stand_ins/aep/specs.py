@@ -57,15 +57,15 @@ STANDARD_GROUPS = {
 """Field groups of the global container, by ``$id``, with their titles."""
 
 NAMESPACES = {
-    "Email": ("Email", "Email"),
-    "Email_LC_SHA256": ("Emails (SHA256, lowercased)", "Email"),
-    "Phone": ("Phone", "Phone"),
-    "Phone_E.164": ("Phone (E.164)", "Phone"),
-    "ECID": ("ECID", "COOKIE"),
-    "APNS": ("Apple Push Notification service", "Mobile"),
-    "FCM": ("Firebase Cloud Messaging", "Mobile"),
+    "ECID": (4, "ECID", "COOKIE"),
+    "Email": (6, "Email", "EMAIL"),
+    "Phone": (7, "Phone", "PHONE"),
+    "Email_LC_SHA256": (11, "Emails (SHA256, lowercased)", "EMAIL"),
+    "Phone_E.164": (17, "Phone (E.164)", "PHONE"),
+    "APNS": (20920, "Apple Push Notification service", "DEVICE"),
+    "FCM": (20921, "Firebase Cloud Messaging", "DEVICE"),
 }
-"""Standard identity namespaces: code, and name and type."""
+"""Standard identity namespaces: code, and number, name and type. Numbers from 17 on are made up."""
 
 
 def usual_groups(its_class: str) -> list[str]:
