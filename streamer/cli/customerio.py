@@ -40,7 +40,9 @@ ApiUrl = Annotated[
 Name = Annotated[str | None, Parameter(help="What the webhook is called in Customer.io.")]
 Events = Annotated[
     list[str] | None,
-    Parameter(help="Events such as email_sent or 'email_*'; may be said again. Else all."),
+    Parameter(
+        negative="", help="Events such as email_sent or 'email_*'; may be said again. Else all."
+    ),
 ]
 FullResolution = Annotated[
     bool | None, Parameter(help="Every open and click, or only the first of each message.")

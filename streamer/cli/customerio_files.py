@@ -82,6 +82,9 @@ def _kept(loaded: Loaded, source: str, key: str, key_file: Path | None) -> dict[
         path = customerio_keys.place_of(secret, os.environ)
         if path is not None:
             customerio_keys.keep(path, key)
+            console.print_text(
+                ["The service is given the App API key when it is restarted, not by a reload."]
+            )
             return {"credential": path.name}
     path = loaded.config.database_path.with_name(f"{source}-{APP_API_KEY_FILE}")
     customerio_keys.keep(path, key)

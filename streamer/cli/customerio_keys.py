@@ -60,7 +60,10 @@ def place_of(secret: Secret, environ: Mapping[str, str]) -> Path | None:
 
 
 def keep(path: Path, key: str) -> None:
-    """Write a key to a file of its own, whole or not at all, for its owner alone."""
+    """Write a key to a file of its own, whole or not at all, for its owner alone.
+
+    What root writes belongs to whom the directory belongs: the service has to read it.
+    """
     draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
         make_directory(path.parent)
@@ -69,6 +72,9 @@ def keep(path: Path, key: str) -> None:
             with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
                 file.write(key + "\n")
                 file.flush()
+                owner = path.parent.stat()
+                if os.geteuid() == 0 and owner.st_uid != 0:
+                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
                 os.fsync(descriptor)
             draft.replace(path)
         finally:

@@ -205,3 +205,34 @@ def test_an_outage_there_is_an_error_that_says_so(office: Office) -> None:
     office.customerio.faults.always(status(429, Retry_After="3600"))
     answer = office.run("list")
     assert (answer.code, "come back in 3600 s" in answer.err) == (1, True)
+
+
+def looked_at(office: Office) -> dict[str, str]:
+    """Return the states of what the doctor finds about the webhook, by code."""
+    answer = office.desk.run("doctor", "--json")
+    return {
+        finding["code"]: finding["state"]
+        for finding in answer.json["findings"]
+        if finding["code"].startswith("webhook")
+    }
+
+
+def test_the_doctor_looks_at_the_other_end(office: Office) -> None:
+    assert looked_at(office) == {"webhook.there": "warning"}
+    webhook = office.make(disabled=False)
+    well = {"webhook.there": "ok", "webhook.enabled": "ok", "webhook.events": "ok"}
+    assert looked_at(office) == well
+    webhook.disabled = True
+    assert looked_at(office) == {**well, "webhook.enabled": "warning"}
+    office.run("enable")
+    assert "it waits for the service" in office.desk.run("doctor").out
+    office.make()
+    assert looked_at(office) == {"webhook.there": "warning"}
+    office.customerio.faults.always(status(404))
+    assert looked_at(office) == {"webhook": "warning"}
+
+
+def test_the_doctor_asks_nobody_without_a_key(office: Office) -> None:
+    office.desk.config_file.write_text(CONFIG)
+    assert looked_at(office) == {}
+    assert office.customerio.faults.calls == 0
