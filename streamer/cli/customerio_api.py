@@ -24,9 +24,10 @@ def ask(url: str, key: str, work: Callable[[AppApi], Awaitable[T]]) -> T:
     async def run() -> T:
         transport = app_api.make_transport()
         try:
-            return await work(
-                AppApi(transport, url=url, key=key, clock=SystemClock(), on_wait=_tell)
+            api = AppApi(
+                transport, url=url, key=key, clock=SystemClock(), regions=REGIONS, on_wait=_tell
             )
+            return await work(api)
         finally:
             await transport.aclose()
 

@@ -13,6 +13,7 @@ import termios
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,14 @@ class Person:
         """The only webhook of the workspace."""
         [webhook] = self.customerio.webhooks
         return webhook
+
+    def make_in_product(self, **fields: object) -> None:
+        """Make a webhook by hand."""
+        self._portal.call(partial(self.customerio.create, **fields))
+
+    def delete_in_product(self) -> None:
+        """Delete every webhook by hand."""
+        self.customerio.workspace.webhooks.clear()
 
     def copy_signing_key(self) -> list[str]:
         """Copy the key from the webhook's page into a file; return the option that names it."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from streamer.cli import customerio_api
 from streamer.clock import SystemClock
 from streamer.store import lockfile, switch_on
 from tests.cli.desk import CONFIG, Answer, Desk
@@ -67,6 +68,14 @@ def office(desk: Desk) -> Iterator[Office]:
         stand_in_context = customerio_stand_in(clock=SystemClock())
         with portal.wrap_async_context_manager(stand_in_context) as customerio:
             yield Office(desk, customerio, portal)
+
+
+@pytest.fixture
+def other_region() -> Iterator[CustomerIo]:
+    with start_blocking_portal() as portal:
+        stand_in_context = customerio_stand_in(clock=SystemClock(), region="eu")
+        with portal.wrap_async_context_manager(stand_in_context) as customerio:
+            yield customerio
 
 
 def test_webhooks_are_listed_for_people_and_programs(office: Office) -> None:
@@ -192,6 +201,19 @@ def test_a_key_that_is_given_wins_over_the_configured(
     assert "refuses the App API key" in office.run("list").err
     other.write_text("two words")
     assert "is no key" in office.run("list", "--app-api-key-file", str(other)).err
+
+
+def test_a_key_of_the_other_region_is_told_with_what_to_say(
+    office: Office, other_region: CustomerIo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regions = {"us": office.customerio.url, "eu": other_region.url}
+    monkeypatch.setattr(customerio_api, "REGIONS", regions)
+    monkeypatch.setenv("STREAMER_CUSTOMERIO_APP_API_KEY", other_region.app_api_key)
+    answer = office.run("list")
+    assert answer.code == 1
+    assert "the App API key is of the region eu, not us" in answer.err
+    assert "Say --region eu" in answer.err
+    assert office.ask("list", "--region", "eu") == []
 
 
 def test_without_a_key_it_says_where_one_would_be_looked_for(desk: Desk) -> None:

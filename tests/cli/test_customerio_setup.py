@@ -221,3 +221,43 @@ def test_what_a_person_asks_for_is_what_the_webhook_gets(person: Person) -> None
     _, text = person.setup("--full-resolution").end()
     assert "full_resolution: no -> yes" in text
     assert (webhook.name, webhook.with_content, webhook.full_resolution) == ("x", True, True)
+
+
+def test_two_webhooks_that_call_one_url_are_for_a_person_to_sort_out(person: Person) -> None:
+    for name in ("one", "two"):
+        person.make_in_product(
+            name=name, endpoint=f"{person.url}/webhooks/customerio", events=["email_sent"]
+        )
+    code, text = person.setup().end()
+    assert code == 2
+    assert "2 webhooks call" in text
+    assert "1, 2" in text
+
+
+def test_what_was_made_in_the_product_stays_as_it_was_made(person: Person) -> None:
+    person.make_in_product(
+        name="by hand",
+        endpoint=f"{person.url}/webhooks/customerio/",
+        events=["email_sent"],
+        disabled=True,
+        full_resolution=True,
+    )
+    before = person.webhook.document()
+    code, text = person.setup().end()
+    assert code == 2, text
+    assert "Webhook 1 is there already." in text
+    assert person.webhook.document() == before
+
+
+def test_a_wish_about_a_webhook_that_is_gone_is_taken_back(person: Person) -> None:
+    """Else the receiving service would try to switch on what is not there."""
+    person.make_webhook()
+    setup = person.setup(*person.copy_signing_key())
+    setup.wait_for("Now press")
+    person.press_send_test()
+    assert setup.end()[0] == 0
+    person.delete_in_product()
+    again = person.setup()
+    again.wait_for("Now press")
+    assert person.query("SELECT * FROM facts WHERE name LIKE 'switch_on%'") == []
+    again.process.kill()
