@@ -92,6 +92,16 @@ _add(_mapping, "show", "mapping:show", "Show the rules that apply.")
 _add(_mapping, "render", "mapping:render", "Print the XDM entity of an event; send nothing.")
 _add(_mapping, "test", "mapping:test", "Compare entities with those that are kept in files.")
 
+_customerio = _group("customerio", "Set up and look after the reporting webhook.")
+_add(_customerio, "setup", "customerio:setup", "Make the webhook, prove that it works, enable it.")
+_add(_customerio, "list", "customerio:list_webhooks", "List the workspace's reporting webhooks.")
+_add(_customerio, "show", "customerio:show", "Show one reporting webhook with its events.")
+_add(_customerio, "enable", "customerio:enable_webhook", "Switch a webhook on.")
+_add(_customerio, "disable", "customerio:disable_webhook", "Switch a webhook off.")
+_add(_customerio, "update", "customerio:update", "Change a webhook; shows what differs.")
+_add(_customerio, "delete", "customerio:delete", "Delete a webhook.")
+_add(_customerio, "addresses", "customerio:addresses", "List where calls come from.")
+
 completion.register(app)
 
 
