@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 
 import anyio
@@ -32,6 +32,7 @@ from streamer.app.prepare import Prepared
 from streamer.app.reload import Reloader
 from streamer.app.room import Room, RoomWatch
 from streamer.app.signals import Signals
+from streamer.app.survey import Survey
 from streamer.app.switching import SwitchOn
 from streamer.app.watch import Watch
 from streamer.clock import Clock
@@ -133,7 +134,12 @@ class Service:
         )
         self.switch_on = self._make_switch_on()
         self.janitor = self._make_janitor()
-        self.writer.on_stored = self.fleet.hear_of
+        self.survey = Survey(writer=self.writer, reader=reader, clock=clock, board=self.board)
+        self.writer.on_stored = self._hear_of
+
+    def _hear_of(self, lane_keys: Collection[int]) -> None:
+        self.fleet.hear_of(lane_keys)
+        self.survey.hear()
 
     def _make_janitor(self) -> Janitor:
         config = self.config
@@ -207,6 +213,7 @@ class Service:
         reload = partial(self._reloader.run, self, tasks)
         self._guard(tasks, "the reload", reload)
         self._guard(tasks, "the janitor", self.janitor.run)
+        self._guard(tasks, "the survey", self.survey.run)
         self._guard(tasks, "the look at the control rows", self.control.run)
         watchdog = systemd.watchdog_interval_seconds()
         self._guard(tasks, "the watch", partial(self.watch.run, watchdog))
@@ -334,6 +341,7 @@ class Service:
 
     def _on_room(self, room: Room) -> None:
         self.fleet.block(room.drain_stops)
+        self.survey.blocked = room.drain_stops
 
     def _alive_until(self) -> dict[str, float]:
         return {

@@ -12,6 +12,7 @@ _ADVICE = {
     "STR-106": "nothing, if it was once; otherwise look at the disk: `iostat -x 5`",
     "STR-107": "look at the disk: `iostat -x 5`",
     "STR-108": "see whose they are: `ss -tnp | grep streamer`",
+    "STR-110": "`streamer catalog drift`; nothing is lost, it was delivered as it came",
     "STR-120": "mend what it says, then `streamer customerio enable --source {subject}`",
     "STR-201": "make room on the disk; it goes on by itself",
     "STR-202": "make room on the disk, at once; it goes on by itself",

@@ -78,6 +78,18 @@ _add(_db, "salvage", "db:salvage", "Rescue what can be read of a damaged databas
 _add(_db, "shell", "db:shell", "Open sqlite3 on the database, for reading.")
 _add(_db, "confirm-clock", "db:confirm_clock", "Confirm the wall clock after a jump.")
 
+
+_catalog = _group("catalog", "What Customer.io is known to send, and what is new.")
+_add(_catalog, "list", "catalog:list_types", "List the known types and their fields.")
+_add(_catalog, "schema", "catalog:schema", "Print JSON Schema or AsyncAPI of the known types.")
+_add(_catalog, "drift", "catalog:show_drift", "Show what came that is not known.")
+_add(_catalog, "forget-drift", "catalog:forget_drift", "Empty that report.")
+
+_mapping = _group("mapping", "See and try what events become for Adobe Experience Platform.")
+_add(_mapping, "show", "mapping:show", "Show the rules that apply.")
+_add(_mapping, "render", "mapping:render", "Print the XDM entity of an event; send nothing.")
+_add(_mapping, "test", "mapping:test", "Compare entities with those that are kept in files.")
+
 _aep = _group("aep", "Set up and look after Adobe Experience Platform.")
 _add(_aep, "setup", "aep:setup", "Make what events need in Adobe, and configure it here.")
 _add(_aep, "status", "aep:status", "Show both sides of a destination in Adobe.")
@@ -85,12 +97,8 @@ _add(_aep, "doctor", "aep:doctor", "Look at everything in Adobe that could lose 
 _add(_aep, "runs", "aep:runs", "List what the dataflow took in, and what failed.")
 _add(_aep, "enable", "aep:enable", "Switch the dataflow on.")
 _add(_aep, "disable", "aep:disable", "Switch the dataflow off.")
+_add(_aep, "reconcile", "aep_reconcile:reconcile", "Note what Adobe dropped after accepting it.")
 _add(_aep, "teardown", "aep:teardown", "Delete what the setup made.")
-
-_mapping = _group("mapping", "See and try what events become for Adobe Experience Platform.")
-_add(_mapping, "show", "mapping:show", "Show the rules that apply.")
-_add(_mapping, "render", "mapping:render", "Print the XDM entity of an event; send nothing.")
-_add(_mapping, "test", "mapping:test", "Compare entities with those that are kept in files.")
 
 _customerio = _group("customerio", "Set up and look after the reporting webhook.")
 _add(_customerio, "setup", "customerio:setup", "Make the webhook, prove that it works, enable it.")
@@ -101,6 +109,7 @@ _add(_customerio, "disable", "customerio:disable_webhook", "Switch a webhook off
 _add(_customerio, "update", "customerio:update", "Change a webhook; shows what differs.")
 _add(_customerio, "delete", "customerio:delete", "Delete a webhook.")
 _add(_customerio, "addresses", "customerio:addresses", "List where calls come from.")
+
 
 completion.register(app)
 

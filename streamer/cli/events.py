@@ -275,6 +275,17 @@ def _story_as_json(one: DestinationStory) -> dict[str, object]:
             }
             for accepted in one.acceptances
         ],
+        "losses": [
+            {
+                "batch_id": loss.batch_id,
+                "code": loss.code,
+                "message": loss.message,
+                "lost_at": rfc3339(loss.lost_at),
+                "found_at": rfc3339(loss.found_at),
+            }
+            for loss in one.losses
+        ],
+        "reconciled_until": None if one.reconciled is None else rfc3339(one.reconciled.until),
         "replays": list(one.replays),
     }
 
@@ -333,6 +344,8 @@ def tell_story(one: DestinationStory) -> Iterator[str]:
         yield f"{_letter_words(one.fate)} {letter.id}: {letter.reason}"
     elif one.fate is Fate.ACCEPTED:
         yield "accepted"
+    elif one.fate is Fate.LOST:
+        yield f"lost: accepted, and dropped later by the destination itself: {one.losses[-1].code}"
     else:
         yield _PLAIN[one.fate]
     if letter is not None:
@@ -343,9 +356,26 @@ def tell_story(one: DestinationStory) -> Iterator[str]:
         )
     for accepted in one.acceptances:
         yield _tell_acceptance(accepted)
+    yield from _tell_losses(one)
     for replay in one.replays:
         again = " again" if one.acceptances else ""
         yield f"replay {replay} will send it{again}"
+
+
+def _tell_losses(one: DestinationStory) -> Iterator[str]:
+    """Tell what the destination's own books say, or how far they were read."""
+    for loss in one.losses:
+        lost, found = moment_text(rfc3339(loss.lost_at)), moment_text(rfc3339(loss.found_at))
+        yield f"found {found} in failed batch {loss.batch_id} of {lost}: {loss.code} {loss.message}"
+    if one.fate is Fate.LOST:
+        again = f"`streamer replay start {one.destination} --event {one.losses[-1].event_id}`"
+        yield f"once the cause is mended, {again} sends it again"
+    if one.kind != "aep" or one.losses or not one.acceptances:
+        return
+    if one.reconciled is None:
+        yield "its failed batches were never read: `streamer aep reconcile`"
+    else:
+        yield f"in no failed batch begun before {moment_text(rfc3339(one.reconciled.until))}"
 
 
 def _letter_words(fate: Fate) -> str:

@@ -46,6 +46,7 @@ OLD_CALL = _incident("STR-105", "Webhook calls arrive long after they were signe
 LATE_ANSWER = _incident("STR-106", "A call could not be committed in time and was answered 503")
 OVERLOADED = _incident("STR-107", "The ingest queue is full and calls are answered 503")
 CONNECTIONS_FULL = _incident("STR-108", "All connections are taken: new ones have to wait")
+NEWS = _incident("STR-110", "Customer.io sends something that the catalogue does not know")
 NOT_SWITCHED_ON = _condition("STR-120", "A webhook waits to be switched on, and cannot be")
 
 DISK_FLOOR_INGEST = _condition("STR-201", "The disk is nearly full: new events are answered 503")

@@ -128,3 +128,15 @@ SWITCH_ON_SECONDS = 5.0
 
 SWITCH_ON_SECONDS_MAX = 300.0
 """… up to this: events wait at Customer.io meanwhile, or are not made at all."""
+
+# Looking for drift.
+
+SURVEY_SECONDS = 1.0
+"""How soon new events are looked through: nobody waits for it."""
+
+SURVEY_TICK_SECONDS = 60.0
+"""How often that is done when nothing is known to have come: another process may store events. It
+is also how long a survey that failed waits."""
+
+SURVEY_PAUSE_SECONDS = 0.02
+"""Pause between two pieces of a backlog: the drains come first."""

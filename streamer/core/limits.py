@@ -356,3 +356,23 @@ APP_API_CONNECT_SECONDS_MAX = 10.0
 
 APP_API_CALL_SECONDS_MAX = 30.0
 """For one call altogether."""
+
+# What is new in events.
+
+DRIFT_NAME_CHARACTERS_MAX = 64
+"""Of one name in what a drift tells; Customer.io's longest has 36."""
+
+DRIFT_ROWS_MAX = 1_000
+"""Different things that are told one by one; the rest is counted in one row. A sender can invent
+names without an end, and nobody reads on."""
+
+SURVEY_EVENTS_MAX = 200
+"""Events looked through for drift at once: the drains wait for the same connection, and looking
+takes microseconds each."""
+
+SURVEY_BYTES_MAX = MIB
+"""Bytes looked through at once, beyond one event: a few milliseconds."""
+
+SURVEY_SAVE_POSITIONS = 10_000
+"""How far the survey may be beyond its stored position while it finds nothing: so much is read
+again after a crash, which costs less than a write each time."""

@@ -15,7 +15,8 @@ import enum
 import io
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -72,6 +73,31 @@ class Reached(msgspec.Struct, frozen=True):
     address: str
     certificate_expires_at: int | None
     """Milliseconds since 1970; None without TLS."""
+
+
+class Streamed:
+    """An answer of which nothing is kept: its body is read once, in pieces as they come."""
+
+    def __init__(self, response: aiohttp.ClientResponse, url: str) -> None:
+        self.status = response.status
+        self.headers = _named(response)
+        self._response = response
+        self._url = url
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Read the body; raises `TransportError` when it ends early."""
+        try:
+            async for piece in self._response.content.iter_any():
+                yield piece
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            _raise_mapped(error, self._url)
+
+    async def read(self, bytes_max: int) -> bytes:
+        """Read the beginning of the body instead; raises `TransportError`."""
+        try:
+            return await _read(self._response.content, bytes_max)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            _raise_mapped(error, self._url)
 
 
 class Transport:
@@ -131,12 +157,35 @@ class Transport:
                 read = await _read(response.content, answer_bytes_max + 1)
                 return Answer(
                     response.status,
-                    {name.lower(): value for name, value in reversed([*response.headers.items()])},
+                    _named(response),
                     read[:answer_bytes_max],
                     is_cut=len(read) > answer_bytes_max,
                 )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             _raise_mapped(error, url)
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, url: str, *, headers: Mapping[str, str], total_seconds_max: float
+    ) -> AsyncIterator[Streamed]:
+        """Make one call whose answer is read piece by piece, for as long as it takes up to a limit.
+
+        Raises:
+            TransportError: there is no answer, or, while it is read, no more of it.
+        """
+        if self._session is None:
+            self._session = self._open_session()
+        limits = aiohttp.ClientTimeout(total=total_seconds_max, connect=self._connect_seconds_max)
+        async with AsyncExitStack() as stack:
+            try:
+                response = await stack.enter_async_context(
+                    self._session.request(
+                        method, url, headers=headers, allow_redirects=False, timeout=limits
+                    )
+                )
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                _raise_mapped(error, url)
+            yield Streamed(response, url)
 
     async def reach(self, url: str) -> Reached:
         """Connect as `request` would, send nothing, and say what was met.
@@ -198,6 +247,10 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
             f"the certificates in {ca_file} cannot be used: {error.strerror or error}",
             hint="`ca_file` must be a PEM file that the service's user can read.",
         ) from error
+
+
+def _named(response: aiohttp.ClientResponse) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in reversed([*response.headers.items()])}
 
 
 async def _read(content: aiohttp.StreamReader, bytes_max: int) -> bytes:

@@ -10,7 +10,7 @@ import msgspec
 from streamer.core.alarms import HELD, ORPHAN_CURSOR, OUTAGE, UNSETTLED
 from streamer.core.errors import UsageError
 from streamer.core.selection import Selection
-from streamer.store import alarms, cursors, facts, outbox, prune
+from streamer.store import alarms, cursors, facts, late_failures, outbox, prune
 from streamer.store.sqlite import Connection
 
 
@@ -143,7 +143,7 @@ def retire(db: Connection, name: str) -> None:
 
 
 def forget(db: Connection, name: str, *, now: int) -> None:
-    """Drop a destination that is no longer configured, with its dead letters and replays.
+    """Drop a destination that is no longer configured, with its dead letters, replays and losses.
 
     Raises `UsageError` when it is configured: it would come back as a new one
     at the next start and be sent everything again.
@@ -154,6 +154,7 @@ def forget(db: Connection, name: str, *, now: int) -> None:
     cursors.drop(db, name)
     for table in ("dead_letters", "replays", "ledger"):
         db.execute(f"DELETE FROM {table} WHERE destination = ?", (name,))
+    late_failures.forget(db, name)
     db.execute("DELETE FROM destinations WHERE name = ?", (name,))
     for alarm in (HELD, OUTAGE, ORPHAN_CURSOR, UNSETTLED):
         alarms.clear(db, alarm.code, name, now=now)

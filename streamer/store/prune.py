@@ -73,14 +73,27 @@ DELETE FROM ledger WHERE id IN (
 """Rows of which no event is left. Numbers grow with time, so only the old end is looked at."""
 
 
+_PRUNE_LATE_FAILURES = """
+DELETE FROM late_failures WHERE id IN (
+    SELECT id FROM late_failures AS late
+    WHERE id < coalesce((SELECT id FROM late_failures WHERE found_at >= :old ORDER BY id LIMIT 1),
+                        1e19)
+      AND (position IS NULL
+           OR NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.position = late.position))
+    ORDER BY id LIMIT :most)
+"""
+"""Those of no event that is left; an event that never was here is told of for as long."""
+
+
 def prune_stories(db: Connection, *, older_than: int, rows_max: int) -> int:
-    """Delete what only told of events that are gone: ledger, closed letters, replays, marks."""
+    """Delete what only told of events that are gone: ledger, letters, losses, replays, marks."""
     gone = 0
     for statement in (
         _PRUNE_LEDGER,
         "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters AS letter"
         " WHERE pinned IS NULL AND closed_at < :old AND NOT EXISTS"
         " (SELECT 1 FROM outbox WHERE outbox.position = letter.position) LIMIT :most)",
+        _PRUNE_LATE_FAILURES,
         "DELETE FROM replays WHERE id IN (SELECT id FROM replays"
         " WHERE finished_at < :old LIMIT :most)",
         "DELETE FROM settled_marks WHERE position IN (SELECT position FROM settled_marks"

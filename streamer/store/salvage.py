@@ -33,9 +33,10 @@ _NUMBERED = {
     "cursors": "id",
     "dead_letters": "id",
     "ledger": "id",
+    "late_failures": "id",
     "operator_acts": "id",
 }
-_NAMED = ("destinations", "sources", "facts")
+_NAMED = ("destinations", "sources", "facts", "drift", "reconciliations")
 """Small tables without row numbers, read from both ends up to the damage."""
 
 _BYTES = {("quarantine", "body"), ("quarantine", "body_sha256")}

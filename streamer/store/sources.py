@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from streamer.core.catalogue import known_types
+from streamer.core.catalogue import is_known
 from streamer.core.event import Event
 from streamer.core.samples import TEST_EVENT_ID
 from streamer.store.arrival import Arrival, Kept
@@ -64,12 +64,8 @@ class Tally:
         if isinstance(arrival, Event):
             if arrival.event_id == TEST_EVENT_ID:
                 counts.last_test_at = arrival.received_at
-            if became is Kept.STORED and _is_unknown(arrival):
+            if became is Kept.STORED and not is_known(arrival.object_type, arrival.metric):
                 counts.unknown_types += 1
-
-
-def _is_unknown(event: Event) -> bool:
-    return (event.object_type or "", event.metric or "") not in known_types()
 
 
 _ADD = """

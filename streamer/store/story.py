@@ -17,10 +17,11 @@ import msgspec
 
 from streamer.core.event import StoredEvent
 from streamer.core.limits import STORY_COUNT_EVENTS_MAX
-from streamer.store import cursors, dead_letters, destinations, ledger, replays
+from streamer.store import cursors, dead_letters, destinations, late_failures, ledger, replays
 from streamer.store.cursors import Cursor
 from streamer.store.dead_letters import DeadLetter
 from streamer.store.destinations import Known
+from streamer.store.late_failures import LateFailure, Reconciled
 from streamer.store.ledger import Entry
 from streamer.store.sqlite import Connection
 
@@ -29,6 +30,8 @@ class Fate(enum.Enum):
     """How a destination stands to an event now."""
 
     ACCEPTED = "accepted"
+    LOST = "lost"
+    """Accepted, and dropped later by the destination itself, as its own books say."""
     PENDING = "pending"
     """Behind the cursor: it is sent when its turn comes."""
     DEAD_LETTER = "dead_letter"
@@ -60,6 +63,7 @@ class DestinationStory(msgspec.Struct, frozen=True):
     """What one destination made of one event."""
 
     destination: str
+    kind: str
     fate: Fate
     state: str
     """Of the event's lane: ``ready``, ``waiting``, ``held`` or ``paused``."""
@@ -72,33 +76,59 @@ class DestinationStory(msgspec.Struct, frozen=True):
     last_error: str = ""
     letter: DeadLetter | None = None
     acceptances: tuple[Acceptance, ...] = ()
+    losses: tuple[LateFailure, ...] = ()
+    """What the destination's books say of it, the last loss last."""
+    reconciled: Reconciled | None = None
+    """How far those books were read; None: never, or it keeps none."""
     replays: tuple[int, ...] = ()
     """Running replays that are still to send it."""
+
+    @property
+    def lost_last(self) -> bool:
+        """Tell whether the event was lost and not accepted again since."""
+        return _is_lost_last(self.acceptances, self.losses)
+
+
+_LOSABLE = {Fate.ACCEPTED, Fate.PASSED, Fate.FILTERED}
+"""Fates that a loss overrules: it proves that the event was accepted, whatever is left of that."""
+
+
+class _Against(msgspec.Struct, frozen=True):
+    """What is held against one event at one destination."""
+
+    letter: DeadLetter | None
+    losses: tuple[LateFailure, ...]
 
 
 def tell(db: Connection, event: StoredEvent) -> list[DestinationStory]:
     """Tell what every known destination made of an event; call inside a transaction."""
     letters = {letter.destination: letter for letter in dead_letters.of_event(db, event.position)}
-    return [_tell(db, event, known, letters.get(known.name)) for known in destinations.load_all(db)]
+    losses = late_failures.of_event(db, event.position)
+    told = []
+    for known in destinations.load_all(db):
+        own = tuple(loss for loss in losses if loss.destination == known.name)
+        told.append(_tell(db, event, known, _Against(letters.get(known.name), own)))
+    return told
 
 
-def _tell(
-    db: Connection, event: StoredEvent, known: Known, letter: DeadLetter | None
-) -> DestinationStory:
+def _tell(db: Connection, event: StoredEvent, known: Known, against: _Against) -> DestinationStory:
     there = cursors.load(db, known.name)
     live = cursors.live(there, known.lanes)
     lane = next((at for at in live if at.lane.has(event.lane_key)), None)
     accepted = tuple(
         acceptance
         for entry in ledger.find(db, known.name, event.position, event.lane_key)
-        if (acceptance := _acceptance(db, known, event, letter, entry)) is not None
+        if (acceptance := _acceptance(db, known, event, against, entry)) is not None
     )
-    fate = _judge(event, known, there, letter, accepted)
+    fate = _judge(event, known, there, against.letter, accepted)
+    if fate in _LOSABLE and _is_lost_last(accepted, against.losses):
+        fate = Fate.LOST
     state = cursors.CursorState() if lane is None else lane.state
     position = 0 if lane is None else lane.progress.position
     pending = fate is Fate.PENDING
     return DestinationStory(
         destination=known.name,
+        kind=known.kind,
         fate=fate,
         state="paused" if known.paused_at is not None else state.state,
         cursor=position,
@@ -106,8 +136,10 @@ def _tell(
         attempt=state.attempt if pending else 0,
         next_attempt_at=state.next_attempt_at if pending else None,
         last_error=state.last_error if pending else "",
-        letter=letter,
+        letter=against.letter,
         acceptances=accepted,
+        losses=against.losses,
+        reconciled=late_failures.reconciled(db, known.name),
         replays=tuple(_replays_to_come(db, known, event)),
     )
 
@@ -138,18 +170,31 @@ def _judge_letter(letter: DeadLetter, accepted: Sequence[Acceptance]) -> Fate:
     return fates.get(letter.state, Fate.DEAD_LETTER)
 
 
+def _is_lost_last(accepted: Sequence[Acceptance], losses: Sequence[LateFailure]) -> bool:
+    """Tell whether an event was certainly not accepted behind its last loss.
+
+    The destination's clock tells of the one and ours of the other; a minute makes no difference,
+    because whoever sends an event again has read of the loss first.
+    """
+    if not losses:
+        return False
+    lost_at = losses[-1].lost_at
+    return not any(one.certain and one.first_at > lost_at for one in accepted)
+
+
 def _acceptance(
-    db: Connection, known: Known, event: StoredEvent, letter: DeadLetter | None, entry: Entry
+    db: Connection, known: Known, event: StoredEvent, against: _Against, entry: Entry
 ) -> Acceptance | None:
     """Read one ledger row; None when the event was not in its batch, as far as can be known."""
     replay = replays.load(db, entry.replay_id) if entry.replay_id else None
     if replay is not None and not replay.wants(event):
         return None
     every, wanted = _count_in(db, known, entry)
-    certain = entry.events >= every or _closes(entry, letter)
+    certain = entry.events >= every or _closes(entry, against.letter)
     if not certain:
         selected = known.selection.matches(event.object_type, event.metric)
-        if letter is not None or not selected:
+        refused = against.letter is not None and not against.losses
+        if refused or not selected:
             return None
         certain = replay is not None or entry.events >= wanted
     return Acceptance(
@@ -174,10 +219,12 @@ def _count_in(db: Connection, known: Known, entry: Entry) -> tuple[int, int]:
     condition, parameters = known.selection.sql_condition()
     every, wanted = db.execute(
         f"SELECT count(*), coalesce(sum({condition} AND position NOT IN"
-        " (SELECT position FROM dead_letters WHERE destination = ?)), 0)"
+        " (SELECT position FROM dead_letters WHERE destination = ?"
+        " EXCEPT SELECT position FROM late_failures WHERE destination = ?)), 0)"
         " FROM outbox WHERE position BETWEEN ? AND ? AND lane_key % ? = ?",
         (
             *parameters,
+            known.name,
             known.name,
             entry.first_position,
             entry.last_position,

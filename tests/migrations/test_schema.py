@@ -47,9 +47,18 @@ GOOD: dict[str, dict[str, object]] = {
         "first_settled_at": 1, "settled_at": 1, "duration_ms": 0,
     },
     "settled_marks": {"position": 1, "at": 1},
+    "late_failures": {
+        "destination": "d", "batch_id": "b", "record_id": "r", "code": "c", "lost_at": 1,
+        "found_at": 1,
+    },
+    "reconciliations": {"destination": "d", "looked_at": 1, "until": 1},
     "alarms": {"code": "c", "message": "m", "first_at": 1, "last_at": 1},
     "operator_acts": {"at": 1, "act": "a", "detail": "d"},
     "facts": {"name": "f", "value": 1},
+    "drift": {
+        "kind": "field", "type": "email.sent", "path": "data.x", "events": 1, "first_at": 1,
+        "last_at": 1, "position": 1,
+    },
 }  # fmt: skip
 
 BAD: list[tuple[str, dict[str, object]]] = [
@@ -72,6 +81,13 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("destinations", {"lanes": 0}),
     ("destinations", {"include": "email.*"}),
     ("destinations", {"exclude": "["}),
+    ("late_failures", {"batch_id": ""}),
+    ("late_failures", {"record_id": "x" * 513}),
+    ("late_failures", {"code": None}),
+    ("late_failures", {"position": 1}),
+    ("late_failures", {"source": "s", "event_id": "e"}),
+    ("late_failures", {"buried": 1}),
+    ("late_failures", {"position": 1, "source": "s", "event_id": "e", "buried": 2}),
     ("replays", {"kind": "other"}),
     ("replays", {"kind": "events"}),
     ("replays", {"positions": "[1]"}),
@@ -99,6 +115,13 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("ledger", {"duration_ms": -1}),
     ("alarms", {"times": 0}),
     ("facts", {"value": "text"}),
+    ("drift", {"kind": "other"}),
+    ("drift", {"type": "x" * 151}),
+    ("drift", {"path": "x" * 351}),
+    ("drift", {"path": None}),
+    ("drift", {"events": 0}),
+    ("drift", {"first_at": 2}),
+    ("drift", {"position": 0}),
 ]
 
 
@@ -136,6 +159,8 @@ def test_a_senseless_row_is_refused(db: Connection, table: str, change: dict[str
         ("quarantine", {}),
         ("cursors", {}),
         ("dead_letters", {}),
+        ("late_failures", {"code": "another"}),
+        ("reconciliations", {"until": 2}),
         ("destinations", {}),
         ("alarms", {}),
     ],

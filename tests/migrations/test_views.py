@@ -19,7 +19,8 @@ from tests.store.build import NOW, append, event, fill_every_table, open_fresh, 
 
 VIEWS = {
     "v_events", "v_outbox", "v_cursors", "v_destinations", "v_lag", "v_dead_letters",
-    "v_quarantine", "v_ledger", "v_replays", "v_sources", "v_alarms", "v_operator_acts",
+    "v_quarantine", "v_ledger", "v_replays", "v_sources", "v_alarms", "v_operator_acts", "v_drift",
+    "v_late_failures", "v_reconciliations",
 }  # fmt: skip
 """A contract: people and their scripts know these names."""
 

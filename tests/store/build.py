@@ -18,7 +18,9 @@ from streamer.store import (
     cursors,
     dead_letters,
     destinations,
+    drift,
     facts,
+    late_failures,
     migrate,
     outbox,
     quarantine,
@@ -30,6 +32,7 @@ from streamer.store import (
 from streamer.store.arrival import Arrival, Kept, UnreadableCall
 from streamer.store.cursors import Cursor, CursorState
 from streamer.store.destinations import Declared
+from streamer.store.drift import Sightings, Surveyed
 from streamer.store.settling import Settlement
 from streamer.store.sqlite import Connection
 
@@ -225,7 +228,19 @@ def fill_every_table(db: Connection) -> None:
         letter_ids=(letter.id,),
     )  # fmt: skip
     replays.start(db, retry, events=1, now=NOW)
+    lost_at = NOW + 60_000
+    found = late_failures.Found(
+        batch_id="batch-1", record_id="event-2", position=2, source="customerio",
+        event_id="event-2", code="DCVS-1105-400", message="not a date-time", lost_at=lost_at,
+    )  # fmt: skip
+    unknown = late_failures.Found(
+        batch_id="batch-1", record_id="not-ours", code="DCVS-1111-400", lost_at=lost_at
+    )
+    late_failures.add(db, "lake", [found, unknown], now=NOW + 90_000)
+    late_failures.remember(db, "lake", until=NOW + 80_000, now=NOW + 90_000)
     alarms.note(db, "STR-301", "lake", "it refuses", times=2, now=NOW)
     facts.write(db, "wall_clock_seen_at", NOW)
     destinations.pause(db, "hook", now=NOW)
+    seen = Sightings(NOW - 60_000, NOW, position=3, events=2, found={"null", "integer"})
+    drift.add(db, Surveyed({("field", "email.sent", "data.score"): seen}, 22, caught_up=True))
     assert quarantine.held_bytes(db) > 0

@@ -11,7 +11,7 @@ import pytest
 from streamer.core import catalogue
 from streamer.core.samples import sample_event, sample_names
 
-REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "customerio-events.json"
+REFERENCE = Path(__file__).parents[4] / "shared" / "reference" / "customerio-events.json"
 NUMBERS = range(24)
 
 # Printed beside the envelope in two versions of the vendor's schema; taken for misprints.
