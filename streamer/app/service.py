@@ -132,14 +132,7 @@ class Service:
             deadline_seconds=config.server.deadline_seconds,
             body_memory_bytes_max=config.outbox.queue_bytes_max,
         )
-        self.switch_on = SwitchOn(
-            reader=reader,
-            writer=self.writer,
-            board=self.board,
-            clock=clock,
-            settings=lambda: (self.config, self._secrets),
-            unready_reason=self.health.unready_reason,
-        )
+        self.switch_on = self._make_switch_on()
         self.janitor = self._make_janitor()
         self.survey = Survey(writer=self.writer, reader=reader, clock=clock, board=self.board)
         self.writer.on_stored = self._hear_of
@@ -165,6 +158,16 @@ class Service:
                 drain_floor_bytes=config.outbox.drain_floor_bytes,
             ),
             on_room=self._on_room,
+        )
+
+    def _make_switch_on(self) -> SwitchOn:
+        return SwitchOn(
+            reader=self._reader,
+            writer=self.writer,
+            board=self.board,
+            clock=self._clock,
+            settings=lambda: (self.config, self._secrets),
+            unready_reason=self.health.unready_reason,
         )
 
     async def run(self, listening: Listening, announce: Callable[[], None]) -> bool:

@@ -78,6 +78,7 @@ _add(_db, "salvage", "db:salvage", "Rescue what can be read of a damaged databas
 _add(_db, "shell", "db:shell", "Open sqlite3 on the database, for reading.")
 _add(_db, "confirm-clock", "db:confirm_clock", "Confirm the wall clock after a jump.")
 
+
 _catalog = _group("catalog", "What Customer.io is known to send, and what is new.")
 _add(_catalog, "list", "catalog:list_types", "List the known types and their fields.")
 _add(_catalog, "schema", "catalog:schema", "Print JSON Schema or AsyncAPI of the known types.")
@@ -98,6 +99,17 @@ _add(_aep, "enable", "aep:enable", "Switch the dataflow on.")
 _add(_aep, "disable", "aep:disable", "Switch the dataflow off.")
 _add(_aep, "reconcile", "aep_reconcile:reconcile", "Note what Adobe dropped after accepting it.")
 _add(_aep, "teardown", "aep:teardown", "Delete what the setup made.")
+
+_customerio = _group("customerio", "Set up and look after the reporting webhook.")
+_add(_customerio, "setup", "customerio:setup", "Make the webhook, prove that it works, enable it.")
+_add(_customerio, "list", "customerio:list_webhooks", "List the workspace's reporting webhooks.")
+_add(_customerio, "show", "customerio:show", "Show one reporting webhook with its events.")
+_add(_customerio, "enable", "customerio:enable_webhook", "Switch a webhook on.")
+_add(_customerio, "disable", "customerio:disable_webhook", "Switch a webhook off.")
+_add(_customerio, "update", "customerio:update", "Change a webhook; shows what differs.")
+_add(_customerio, "delete", "customerio:delete", "Delete a webhook.")
+_add(_customerio, "addresses", "customerio:addresses", "List where calls come from.")
+
 
 completion.register(app)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -81,6 +82,21 @@ def say(notes: Iterable[str], *, mark: str = "note: ") -> None:
     width = layout.paper(sys.stderr).width
     lines = [part for note in notes for part in layout.fold(f"{mark}{printable(note)}", width)]
     sys.stderr.write("".join(f"{line}\n" for line in lines))
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show on a terminal that something is waited for, and for how long already."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415 - costs a tenth of a second
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - the same
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        shown.add_task(what, total=None)
+        yield
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -45,6 +45,7 @@ def run(
     findings = configured.configuration(found)
     if found.loaded is not None:
         findings += look_inside(found.loaded.config, found)
+        findings += _look_at_webhooks(found.loaded.config, found)
     findings += guarded("clock", "the clock", machine.clock)
     findings += guarded("unit", "the systemd units", units.units)
     if url is not None:
@@ -76,6 +77,18 @@ def look_inside(config: Config, found: Inspection) -> list[Finding]:
     )
     findings = [finding for code, what, look in looks for finding in guarded(code, what, look)]
     return findings + configured.destinations(found.destinations, as_service=as_service)
+
+
+def _look_at_webhooks(config: Config, found: Inspection) -> list[Finding]:
+    """Look at the other end of each source, if there is a key for asking."""
+    findings = []
+    for name, options in config.sources.items():
+        if options.app_api_key is not None and options.app_api_key in found.values:
+            from streamer.cli.looks import webhook  # noqa: PLC0415 - loads the HTTP client
+
+            look = partial(webhook.webhook, config, name, found.values.of(options.app_api_key))
+            findings += guarded("webhook", "the webhook at Customer.io", look)
+    return findings
 
 
 def _instance(config: Config) -> str:

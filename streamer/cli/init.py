@@ -34,7 +34,7 @@ def init(*, directory: Directory = Path(), force: Force = False, json: Json = Fa
     """
     directory = directory.absolute()
     path, data_dir = directory / FILE_NAME, directory / DATA_DIRECTORY
-    _write(path, render(data_dir), replace=force)
+    write_file(path, render(data_dir), replace=force)
     if json:
         console.print_json({"path": str(path), "data_dir": str(data_dir)})
     else:
@@ -55,7 +55,7 @@ def _next_steps(path: Path, data_dir: Path) -> list[str]:
     ]
 
 
-def _write(path: Path, text: str, *, replace: bool) -> None:
+def write_file(path: Path, text: str, *, replace: bool) -> None:
     """Write a draft beside the file and put it in its place: a link never replaces anything."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -235,11 +235,14 @@ class CustomerioSource(
     ] = None
     app_api_key: Annotated[
         Secret | None,
-        Meta(description="App API key. Reserved for commands to come: nothing uses it yet."),
+        Meta(
+            description="App API key, for `streamer customerio` and for the service when it has to "
+            "switch the webhook on. Events need none."
+        ),
     ] = None
     app_api_url: Annotated[
         str,
-        Meta(description="App API; in the EU `https://api-eu.customer.io`. Reserved as well."),
+        Meta(description="App API, without a path; in the EU `https://api-eu.customer.io`."),
         URL,
     ] = "https://api.customer.io"
 

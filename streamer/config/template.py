@@ -74,7 +74,7 @@ signing_keys = [{ file = @signing_key@ }]
 #on_bad_signature = "503"           # "401" costs an hour of waiting when the key was just changed
 #age_warn_seconds = 300
 #age_limit_seconds = 691_200        # left out: signed calls are taken at any age
-# Reserved: for commands that a later version brings; nothing uses them yet.
+# Only for `streamer customerio …`, which sets the webhook up and writes these by itself.
 #app_api_key = { credential = "customerio-app-api-key" }
 #app_api_url = "https://api.customer.io"                   # EU: https://api-eu.customer.io
 

@@ -342,6 +342,21 @@ VACUUM_PAGES_MAX = 256
 OUTLOOK_SAMPLES_MAX = 60
 """Minutes of free space that the forecast of a full disk is made from."""
 
+APP_API_TRIES_MAX = 4
+"""Tries of one call of Customer.io's App API, before whoever asked hears of it."""
+
+APP_API_WAIT_SECONDS_MAX = 60.0
+"""Longest wait that the App API may ask of somebody at a terminal; a longer one is told instead."""
+
+APP_API_ANSWER_BYTES_MAX = 4 * MIB
+"""A webhook has 2 KiB, and a workspace a few of them."""
+
+APP_API_CONNECT_SECONDS_MAX = 10.0
+"""For the name, the connection and TLS."""
+
+APP_API_CALL_SECONDS_MAX = 30.0
+"""For one call altogether."""
+
 # What is new in events.
 
 DRIFT_NAME_CHARACTERS_MAX = 64

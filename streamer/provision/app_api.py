@@ -18,6 +18,13 @@ import msgspec
 
 from streamer.clock import Clock
 from streamer.core.errors import StreamerError
+from streamer.core.limits import (
+    APP_API_ANSWER_BYTES_MAX,
+    APP_API_CALL_SECONDS_MAX,
+    APP_API_CONNECT_SECONDS_MAX,
+    APP_API_TRIES_MAX,
+    APP_API_WAIT_SECONDS_MAX,
+)
 from streamer.core.pace import Pace
 from streamer.core.retry import RetryPolicy, next_attempt_at
 from streamer.core.retry_after import parse_retry_after
@@ -31,13 +38,6 @@ REGIONS: Mapping[str, str] = {
 
 CALLS_PER_SECOND = 10
 """As published; beyond it Customer.io answers 429."""
-TRIES_MAX = 4
-RETRY_AFTER_SECONDS_MAX = 60.0
-"""Somebody waits at a terminal: a longer wait is told instead."""
-ANSWER_BYTES_MAX = 4 * 1024 * 1024
-"""A webhook has 2 KiB, and a workspace a few of them."""
-CONNECT_SECONDS_MAX = 10.0
-TOTAL_SECONDS_MAX = 30.0
 _DETAIL_CHARACTERS_MAX = 500
 
 _POLICY = RetryPolicy(base_seconds=1.0, max_seconds=15.0)
@@ -93,8 +93,8 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename={"url": "endpoin
 def make_transport() -> Transport:
     """Make connections with limits that suit this API."""
     return Transport(
-        connect_seconds_max=CONNECT_SECONDS_MAX,
-        total_seconds_max=TOTAL_SECONDS_MAX,
+        connect_seconds_max=APP_API_CONNECT_SECONDS_MAX,
+        total_seconds_max=APP_API_CALL_SECONDS_MAX,
         connections_max=1,
     )
 
@@ -190,7 +190,11 @@ class AppApi:
         if body is not None:
             headers["Content-Type"] = "application/json"
         return await self._transport.request(
-            method, url + path, headers=headers, answer_bytes_max=ANSWER_BYTES_MAX, body=body
+            method,
+            url + path,
+            headers=headers,
+            answer_bytes_max=APP_API_ANSWER_BYTES_MAX,
+            body=body,
         )
 
     async def _wait(self, seconds: float) -> None:
@@ -203,7 +207,7 @@ class AppApi:
         asked = parse_retry_after(header, now) if header else None
         at = next_attempt_at(_POLICY, tries, now, self._clock.jitter(), asked)
         seconds = (at - now) / 1000
-        if seconds > RETRY_AFTER_SECONDS_MAX:
+        if seconds > APP_API_WAIT_SECONDS_MAX:
             raise AppApiError(
                 f"Customer.io asks to come back in {seconds:.0f} s",
                 hint="Run the command again then; it goes on where it was.",
@@ -215,7 +219,7 @@ class AppApi:
         """Raise unless a call without an answer is worth another try."""
         if method == "POST" and error.fault not in _UNSENT:
             raise MaybeDone(f"{error}: whether it was done is not known", hint=_LOOK) from error
-        if error.fault in _LASTING or tries >= TRIES_MAX:
+        if error.fault in _LASTING or tries >= APP_API_TRIES_MAX:
             hint = f"The App API is asked at {self.url}: look at the network, and at app_api_url."
             raise AppApiError(str(error), hint=hint) from error
 
@@ -224,7 +228,7 @@ class AppApi:
         if method == "POST" and answer.status != 429:
             message = f"Customer.io answers {answer.status}: whether it was done is not known"
             raise MaybeDone(message, hint=_LOOK)
-        if tries >= TRIES_MAX:
+        if tries >= APP_API_TRIES_MAX:
             raise AppApiError(
                 f"Customer.io answers {answer.status}, {tries} times in a row",
                 hint="Run the command again later; it goes on where it was.",

@@ -48,6 +48,7 @@ class Desk:
         self.platform = platform
         self.clock = clock
         self.notices: list[str] = []
+        self.tokens = server
 
 
 @asynccontextmanager
@@ -77,7 +78,7 @@ async def desk_of(*script: object) -> AsyncIterator[Desk]:
             notice=notices.append,
         )
         desk = Desk(server, platform, clock)
-        desk.notices = notices
+        desk.notices, desk.tokens = notices, tokens
         try:
             yield desk
         finally:
@@ -159,14 +160,16 @@ async def test_tries_end() -> None:
 
 async def test_a_wait_that_nobody_would_watch_is_an_error_at_once() -> None:
     async with desk_of(reply(503, Retry_After=str(WAIT_SECONDS_MAX + 1))) as desk:
-        with pytest.raises(PlatformError):
-            await desk.platform.make(READ)
+        with pytest.raises(PlatformError) as raised:
+            await desk.platform.make(WRITE)
     assert desk.clock.slept == []
+    assert not raised.value.uncertain
 
 
 async def test_a_refused_token_is_renewed_once() -> None:
     async with desk_of(reply(401), reply_json({"a": 1})) as desk:
         assert await desk.platform.make(READ) == {"a": 1}
+        assert len(desk.tokens.received) == 2
     assert desk.clock.slept == []
 
 
@@ -267,8 +270,10 @@ async def test_a_token_service_that_stumbles_is_asked_again_and_a_refusal_is_not
         tokens.script = [reply(400, b'{"error":"invalid_client"}')]
         ims.reject(TOKEN)
         clock.move(60)
+        waits = len(clock.slept)
         with pytest.raises(StreamerError, match="invalid_client"):
             await platform.make(WRITE)
+        assert len(clock.slept) == waits
         await transport.aclose()
     assert len(server.received) == 1
 

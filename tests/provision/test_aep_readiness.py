@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -32,6 +33,7 @@ class Waiter:
         self.inlet = Inlet(url=connection["auth"]["params"]["inletUrl"], sandbox="prod")
         self.flow_id = ids["flow"]
         self.shown: list[tuple[float, str]] = []
+        self.shown_first: Callable[[], None] = lambda: None
         self.here = here
 
     async def wait(self) -> None:
@@ -41,6 +43,8 @@ class Waiter:
         await Waiting(here.platform, ask=ask, clock=here.clock, tell=tell).until_ready(self.flow_id)
 
     def _tell(self, seconds: float, why: str) -> None:
+        if not self.shown:
+            self.shown_first()
         self.shown.append((seconds, why))
 
 
@@ -129,6 +133,25 @@ async def test_a_dataflow_that_was_switched_off_or_deleted_is_not_waited_for() -
         with pytest.raises(StreamerError, match="is gone"):
             await waiter.wait()
         assert here.clock.slept == []
+
+
+async def test_a_dataflow_that_is_switched_off_during_the_wait_is_noticed() -> None:
+    async with site() as here:
+        waiter = Waiter(here, await here.set_up())
+        flow = here.adobe.organisation.flows.get(waiter.flow_id)
+        assert flow is not None
+        flow["createdAt"] -= 299_000
+        waiter.shown_first = lambda: flow.update(state="disabled")
+        with pytest.raises(StreamerError, match="switched off"):
+            await waiter.wait()
+
+
+async def test_the_next_knock_comes_with_another_token() -> None:
+    async with site() as here:
+        waiter = Waiter(here, await here.set_up())
+        here.adobe.expire_tokens()
+        states = [(await knock(here.transport, here.ims, waiter.inlet)).state for _ in range(2)]
+        assert states == ["refused", "ready"]
 
 
 async def test_what_an_inlet_says_is_judged_and_nothing_is_written() -> None:

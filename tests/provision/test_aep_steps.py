@@ -64,6 +64,7 @@ async def test_a_dry_run_makes_no_call_that_changes_anything() -> None:
         assert here.writes() == []
         assert ids["flow"] == "{flow}"
         assert set(here.states.values()) == {"to make"}
+        assert not any("%7B" in request.path for request in here.adobe.requests)
         bodies = {act.key: act.calls[0].body for act in here.acts}
     assert bodies["flow"]["sourceConnectionIds"] == ["{source}"]
     assert bodies["dataset"]["schemaRef"]["id"] == "{schema}"
@@ -205,6 +206,16 @@ async def test_an_inlet_that_anybody_may_write_to_is_not_used() -> None:
             await here.set_up()
 
 
+async def test_an_inlet_for_other_data_is_not_used() -> None:
+    async with site() as here:
+        ids = await here.set_up()
+        connection = here.adobe.organisation.connections.get(ids["connection"])
+        assert connection is not None
+        connection["auth"]["params"]["dataType"] = "raw"
+        with pytest.raises(StreamerError, match="takes raw data, not xdm"):
+            await here.set_up()
+
+
 async def test_a_dataflow_to_another_dataset_is_not_used() -> None:
     async with site() as here:
         ids = await here.set_up()
@@ -259,6 +270,14 @@ async def test_taking_down_that_stopped_half_way_goes_on(number: int) -> None:
         assert sum(here.counts().values()) == len(STEPS) - number + 1
         await remove(here, dataset=True)
         assert set(here.counts().values()) == {0}
+
+
+async def test_what_somebody_deleted_meanwhile_is_no_failure() -> None:
+    async with site() as here:
+        await here.set_up()
+        found = await find_removable(here.platform, DEFAULT_NAME, dataset=True)
+        await remove(here, dataset=True)
+        assert [await delete(here.platform, one) for one in found] == [""] * len(found)
 
 
 async def test_what_somebody_else_made_is_used_and_never_deleted() -> None:
