@@ -47,7 +47,7 @@ def receive(config: Config, file: Path | None, work: Callable[[], Awaitable[T]])
     signals = Signals()
     with lockfile.hold(config.database_path.parent):
         prepared = prepare_database(config, now=SystemClock().now())
-        listening = Listening(config, {})
+        listening = _listen(config)
         try:
             run = partial(
                 _receive,
@@ -62,6 +62,16 @@ def receive(config: Config, file: Path | None, work: Callable[[], Awaitable[T]])
             return anyio.run(run)
         finally:
             listening.close()
+
+
+def _listen(config: Config) -> Listening:
+    try:
+        return Listening(config, {})
+    except StreamerError as error:
+        error.hint += (
+            " If it is streamer's own socket unit, start the service and run the command again."
+        )
+        raise
 
 
 async def _receive(

@@ -77,6 +77,7 @@ def run(asked: Asked, config: Path | None) -> None:
     place = _place(asked)
     asked.wanted(place.url)
     loaded, source = configuration(config, asked.source)
+    _require_sight(loaded)
     place = place_of_url(asked.url, source=source)
     options = loaded.config.sources[source]
     api_url = url_of(asked.region, asked.app_api_url, options.app_api_url)
@@ -105,6 +106,16 @@ def _place(asked: Asked) -> Place:
             hint="Put Caddy or nginx in front, see docs/install.md, and give the public URL.",
         )
     return place
+
+
+def _require_sight(loaded: Loaded) -> None:
+    """Refuse to begin what this user cannot end: the data directory has to be seen for it."""
+    directory = loaded.config.database_path.parent
+    if common.service_runs(directory) is None:
+        raise UsageError(
+            f"this user may not look into {directory}",
+            hint="Run the command as the service's user, such as `sudo -u streamer`, or as root.",
+        )
 
 
 def _app_api_key(asked: Asked, loaded: Loaded, source: str) -> str:

@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import termios
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -64,11 +63,9 @@ class Running:
         """Wait until something is written; return it."""
 
         def look() -> re.Match[str] | None:
+            is_over = not self._reader.is_alive()
             found = re.search(pattern, self.text)
-            assert found or self.process.poll() is None or not self._reader.is_alive(), self.text
-            if not found and self.process.poll() is not None and not self._reader.is_alive():
-                found = re.search(pattern, self.text)
-                assert found, self.text
+            assert found or not is_over, self.text
             return found
 
         return eventually(look, f"{pattern!r}", seconds=SECONDS_MAX)[0]  # type: ignore[index]  # it is true
@@ -134,8 +131,6 @@ class Person:
     def start_at_terminal(self, *arguments: str) -> Running:
         """Start a command at a terminal of its own."""
         ours, theirs = os.openpty()
-        settings = termios.tcgetattr(theirs)
-        termios.tcsetattr(theirs, termios.TCSANOW, settings)
         command = ["/bin/sh", "-c", _AT_TERMINAL, os.ttyname(theirs)]
         process = subprocess.Popen(
             [*command, sys.executable, "-m", "streamer", *arguments],
@@ -143,9 +138,8 @@ class Person:
             env={**self.environment, "TERM": "xterm", "COLUMNS": "200"},
             start_new_session=True,
         )
-        eventually(lambda: process.poll() is None, "the shell runs")
         running = self._note(Running(process, ours))
-        running.wait_for(".")
+        running.wait_for(".")  # by then the shell has the terminal
         os.close(theirs)
         return running
 

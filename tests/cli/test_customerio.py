@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from tests.stand_ins import customerio as stand_in
 from tests.stand_ins.customerio import CustomerIo, Webhook, customerio_stand_in, workspace
 from tests.stand_ins.customerio.faults import status
 from tests.store.build import NOW
+from tests.support.users import without_rights
 
 URL = "https://hooks.example.com/webhooks/customerio"
 
@@ -258,3 +262,18 @@ def test_the_doctor_asks_nobody_without_a_key(office: Office) -> None:
     office.desk.config_file.write_text(CONFIG)
     assert looked_at(office) == {}
     assert office.customerio.faults.calls == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else for a while")
+def test_a_user_who_may_not_look_is_told_before_anything_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with tempfile.TemporaryDirectory() as place:  # not below pytest's, which is closed to others
+        Path(place).chmod(0o755)
+        desk = Desk(Path(place), capsys)
+        desk.config_file.chmod(0o644)
+        with without_rights():
+            answer = desk.run("customerio", "setup", "--url", "https://hooks.example.com")
+    assert answer.code == 2
+    assert "may not look into" in answer.err
+    assert "sudo -u streamer" in answer.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -261,3 +262,12 @@ def test_a_wish_about_a_webhook_that_is_gone_is_taken_back(person: Person) -> No
     again.wait_for("Now press")
     assert person.query("SELECT * FROM facts WHERE name LIKE 'switch_on%'") == []
     again.process.kill()
+
+
+def test_where_something_else_listens_it_says_what_that_may_be(person: Person) -> None:
+    option = person.make_webhook()
+    with socket.create_server(("127.0.0.1", person.port)):
+        code, text = person.setup(*option).end()
+    assert code == 1, text
+    assert "cannot listen on" in text
+    assert "streamer's own socket unit" in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from streamer.core.errors import StreamerError
@@ -167,6 +169,22 @@ async def test_nobody_there_is_said_with_the_address() -> None:
             await api.create(DOCUMENT)
     assert "http://127.0.0.1:1" in caught.value.hint
     assert not isinstance(caught.value, MaybeDone)
+
+
+async def test_what_does_not_pass_by_itself_is_not_tried_again() -> None:
+    waits: list[tuple[float, str]] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 this is not TLS\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, app_api(f"https://127.0.0.1:{port}", "key", waits=waits) as api:
+        with pytest.raises(AppApiError, match="TLS could not be agreed upon"):
+            await api.webhooks()
+    assert waits == []
 
 
 async def test_a_key_of_the_other_region_is_found_out() -> None:
