@@ -15,12 +15,16 @@ from typing import Any
 import msgspec
 
 from streamer.core.limits import DETAIL_CHARACTERS_MAX, KIB
+from streamer.core.provision_limits import (
+    ADOBE_BATCH_PAGES_MAX,
+    ADOBE_FILE_SECONDS_MAX,
+    ADOBE_TRIES_MAX,
+)
 from streamer.core.retry_after import parse_retry_after
 from streamer.destinations.transport import Answer, TransportError
 from streamer.provision.aep_platform import (
     CATALOG,
     FOUNDATION,
-    TRIES_MAX,
     Call,
     Platform,
     path_of,
@@ -33,13 +37,8 @@ EXPORT = f"{FOUNDATION}/export/batches"
 KEPT_SECONDS = 30 * 24 * 3600
 """How long Adobe keeps the diagnostics of a batch."""
 
-FILE_SECONDS_MAX = 900.0
-"""For one file of failed records, however long it is."""
-
 PAGE = 100
 """Things on one page of a list; the most that both services give."""
-PAGES_MAX = 1_000
-
 FAILED = frozenset({"failed", "failure"})
 _NO_FILES = frozenset({"_SUCCESS", "_started", "_committed"})
 _SHOWN = "status,created,completed,updated,metrics,errors,relatedObjects"
@@ -74,7 +73,7 @@ class Books(Platform):
         Raises:
             PlatformError: the list cannot be had.
         """
-        for page_number in range(PAGES_MAX):
+        for page_number in range(ADOBE_BATCH_PAGES_MAX):
             page = await self.get(
                 path_of(
                     f"{CATALOG}/batches",
@@ -93,7 +92,7 @@ class Books(Platform):
             if len(documents) < PAGE:
                 return
         raise PlatformError(
-            f"the dataset has more than {PAGE * PAGES_MAX:,} batches in that time",
+            f"the dataset has more than {PAGE * ADOBE_BATCH_PAGES_MAX:,} batches in that time",
             hint="Say --since with a later time.",
         )
 
@@ -118,7 +117,7 @@ class Books(Platform):
 
     async def _files(self, batch: Batch, place: str, prefix: str) -> AsyncIterator[str]:
         query = {"path": prefix} if prefix else {}
-        for page_number in range(PAGES_MAX):
+        for page_number in range(ADOBE_BATCH_PAGES_MAX):
             page = await self.look_up(
                 _file(batch, place, **query, limit=PAGE, start=PAGE * page_number)
             )
@@ -134,7 +133,7 @@ class Books(Platform):
         """Read a file line by line; None stands for a line that is too long."""
         call = Call(method="GET", path=path)
         renewed = False
-        for number in range(1, TRIES_MAX + 1):
+        for number in range(1, ADOBE_TRIES_MAX + 1):
             token = await self._tokens.token()
             headers = {**self._headers, "Authorization": f"Bearer {token}"}
             try:
@@ -142,7 +141,7 @@ class Books(Platform):
                     "GET",
                     self._url + path,
                     headers=headers,
-                    total_seconds_max=FILE_SECONDS_MAX,
+                    total_seconds_max=ADOBE_FILE_SECONDS_MAX,
                 ) as streamed:
                     if streamed.status == 200:
                         async for line in split(streamed.pieces()):
@@ -155,7 +154,7 @@ class Books(Platform):
             if answer.status == 401 and not renewed:
                 renewed = True
                 self._tokens.reject(token)
-            elif number == TRIES_MAX or not self._may_repeat(call, answer):
+            elif number == ADOBE_TRIES_MAX or not self._may_repeat(call, answer):
                 raise refused("GET", path, answer)
             else:
                 asked = parse_retry_after(answer.headers.get("retry-after", ""), self._clock.now())

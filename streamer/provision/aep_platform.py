@@ -20,23 +20,17 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import msgspec
 
 from streamer.clock import Clock
+from streamer.core.provision_limits import (
+    ADOBE_ANSWER_BYTES_MAX,
+    ADOBE_PAGES_MAX,
+    ADOBE_TRIES_MAX,
+    ADOBE_WAIT_SECONDS_MAX,
+)
 from streamer.core.retry import RetryPolicy, next_attempt_at
 from streamer.core.retry_after import parse_retry_after
 from streamer.destinations.ims import ImsError
 from streamer.destinations.transport import Answer, Fault, Transport, TransportError
 from streamer.provision.aep_problem import PlatformError, no_answer, not_understood, refused
-
-ANSWER_BYTES_MAX = 16 * 1024 * 1024
-"""The full schema of an ExperienceEvent with many field groups takes a few megabytes."""
-
-TRIES_MAX = 5
-"""Of one call. With the waits below that is about a minute, as long as anybody watches."""
-
-WAIT_SECONDS_MAX = 120.0
-"""A service that asks for a longer wait is left alone, and the person told so."""
-
-PAGES_MAX = 200
-"""Pages of one list. 300 schemas or 100 of anything else stand on one."""
 
 _PATIENCE = RetryPolicy(base_seconds=2.0, max_seconds=30.0)
 _BUSY = frozenset({429, 503})
@@ -155,8 +149,8 @@ class Platform:
             PlatformError: it was refused, or nobody knows what became of it (``uncertain``).
         """
         renewed = False
-        for number in range(1, TRIES_MAX + 1):
-            last = number == TRIES_MAX
+        for number in range(1, ADOBE_TRIES_MAX + 1):
+            last = number == ADOBE_TRIES_MAX
             try:
                 token = await self._tokens.token()
                 answer = await self._send(call, token)
@@ -186,7 +180,7 @@ class Platform:
         if answer.status not in _BUSY:
             return False
         asked = parse_retry_after(answer.headers.get("retry-after", ""), self._clock.now())
-        return asked is None or asked <= WAIT_SECONDS_MAX
+        return asked is None or asked <= ADOBE_WAIT_SECONDS_MAX
 
     async def _send(self, call: Call, token: str) -> Answer:
         headers = {**self._headers, **call.headers, "Authorization": f"Bearer {token}"}
@@ -199,7 +193,7 @@ class Platform:
             self._url + call.path,
             headers=headers,
             body=body,
-            answer_bytes_max=ANSWER_BYTES_MAX,
+            answer_bytes_max=ADOBE_ANSWER_BYTES_MAX,
         )
 
     async def _pause(self, tries: int, reason: str, asked_seconds: float | None) -> None:
@@ -215,7 +209,7 @@ class Platform:
         The next page's address is not followed, only its token taken: an answer does not decide
         where our token goes.
         """
-        for _ in range(PAGES_MAX):
+        for _ in range(ADOBE_PAGES_MAX):
             page = await self.get_object(path_of(path, **query, limit=100))
             for item in page.get("items") or []:
                 yield item
@@ -228,7 +222,7 @@ class Platform:
     async def registry_items(self, path: str) -> AsyncIterator[dict[str, Any]]:
         """List what the Schema Registry has, in short, by title."""
         query: dict[str, object] = {"orderby": "title"}
-        for _ in range(PAGES_MAX):
+        for _ in range(ADOBE_PAGES_MAX):
             page = await self.get_object(
                 path_of(path, **query), accept="application/vnd.adobe.xed-id+json"
             )
@@ -241,7 +235,7 @@ class Platform:
 
     async def datasets(self, **query: object) -> AsyncIterator[dict[str, Any]]:
         """List datasets, each with its id as ``id``."""
-        for page_number in range(PAGES_MAX):
+        for page_number in range(ADOBE_PAGES_MAX):
             start = 100 * page_number
             path = path_of(f"{CATALOG}/dataSets", **query, limit=100, start=start)
             page = await self.get_object(path)

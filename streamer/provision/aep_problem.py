@@ -10,10 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 
 from streamer.core.errors import StreamerError
+from streamer.core.limits import DETAIL_CHARACTERS_MAX
 from streamer.destinations.transport import Answer, Fault, TransportError
-
-QUOTED_CHARACTERS_MAX = 400
-"""Of what Adobe says; some of its answers are whole pages."""
 
 _SERVICES = {
     "/data/foundation/schemaregistry": ("Schema Registry", "Manage Schemas and View Schemas"),
@@ -88,7 +86,7 @@ def quoted(body: bytes) -> str:
         return ""
     said = "; ".join(dict.fromkeys(_words(document)))
     said = "".join(each if each.isprintable() else " " for each in said)
-    return said if len(said) <= QUOTED_CHARACTERS_MAX else said[:QUOTED_CHARACTERS_MAX] + "…"
+    return said if len(said) <= DETAIL_CHARACTERS_MAX else said[:DETAIL_CHARACTERS_MAX] + "…"
 
 
 def _words(document: object) -> Iterator[str]:

@@ -9,18 +9,18 @@ from contextlib import asynccontextmanager
 import pytest
 
 from streamer.core.errors import StreamerError
+from streamer.core.limits import DETAIL_CHARACTERS_MAX
+from streamer.core.provision_limits import ADOBE_TRIES_MAX, ADOBE_WAIT_SECONDS_MAX
 from streamer.destinations.ims import Ims
 from streamer.destinations.transport import Transport
 from streamer.provision.aep_platform import (
     FLOWS,
     REGISTRY,
-    TRIES_MAX,
-    WAIT_SECONDS_MAX,
     Call,
     Platform,
     path_of,
 )
-from streamer.provision.aep_problem import QUOTED_CHARACTERS_MAX, PlatformError, quoted
+from streamer.provision.aep_problem import PlatformError, quoted
 from tests.support.http_destination import (
     ScriptedServer,
     closed_port,
@@ -155,11 +155,11 @@ async def test_tries_end() -> None:
     async with desk_of(reply(503)) as desk:
         with pytest.raises(PlatformError, match="answered 503"):
             await desk.platform.make(READ)
-    assert len(desk.server.received) == TRIES_MAX
+    assert len(desk.server.received) == ADOBE_TRIES_MAX
 
 
 async def test_a_wait_that_nobody_would_watch_is_an_error_at_once() -> None:
-    async with desk_of(reply(503, Retry_After=str(WAIT_SECONDS_MAX + 1))) as desk:
+    async with desk_of(reply(503, Retry_After=str(ADOBE_WAIT_SECONDS_MAX + 1))) as desk:
         with pytest.raises(PlatformError) as raised:
             await desk.platform.make(WRITE)
     assert desk.clock.slept == []
@@ -251,7 +251,7 @@ async def test_a_service_that_cannot_be_reached_is_said_so() -> None:
         with pytest.raises(PlatformError, match="does not take connections"):
             await platform.make(READ)
         await transport.aclose()
-    assert len(clock.slept) == TRIES_MAX - 1
+    assert len(clock.slept) == ADOBE_TRIES_MAX - 1
 
 
 async def test_a_token_service_that_stumbles_is_asked_again_and_a_refusal_is_not() -> None:
@@ -335,7 +335,7 @@ def test_of_an_answer_what_is_meant_for_people_is_quoted(body: bytes, said: str)
 
 
 def test_what_is_quoted_is_short() -> None:
-    assert len(quoted(json.dumps({"title": "x" * 10_000}).encode())) == QUOTED_CHARACTERS_MAX + 1
+    assert len(quoted(json.dumps({"title": "x" * 10_000}).encode())) == DETAIL_CHARACTERS_MAX + 1
 
 
 async def test_half_an_answer_to_reading_is_asked_for_again() -> None:
