@@ -188,6 +188,7 @@ async def test_a_token_that_is_refused_twice_is_an_error() -> None:
         (f"{REGISTRY}/tenant/schemas", "Adobe's Schema Registry", "Manage Schemas"),
         ("/data/foundation/catalog/dataSets", "Adobe's Catalog", "Manage Datasets"),
         (f"{FLOWS}/flows", "Adobe's Flow Service", "Manage Sources"),
+        ("/data/foundation/export/batches/b1/failed", "Adobe's Data Access", "View Datasets"),
         ("/data/core/idnamespace/identities", "Adobe's Identity Service", "Identity Namespaces"),
     ],
 )
@@ -200,6 +201,7 @@ async def test_a_missing_permission_is_named(path: str, service: str, permission
     assert "User region is missing" in str(raised.value)
     assert "(request rq-7)" in str(raised.value)
     assert permission in raised.value.hint
+    assert "--" not in raised.value.hint, "not every command has the options of another"
 
 
 async def test_what_is_not_there_is_none_where_that_is_asked() -> None:
