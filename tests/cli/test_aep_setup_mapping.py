@@ -25,6 +25,12 @@ source = "data.variables.country"
 "_{tenant}.customerio.shop.country" = "text"
 """
 
+OF_AN_OPTION = """
+[[rules]]
+destination = "_experience.customerJourneyManagement.messageExecution.messageExecutionID"
+source = "data.delivery_id"
+"""
+
 
 def mapping_file(directory: Path, text: str = OWN_FIELDS) -> Path:
     file = directory / "own.toml"
@@ -81,6 +87,7 @@ def test_the_mapping_that_is_configured_counts_too_and_stays_as_it_is_written(
         ("rules = 1", "own.toml"),
         (OWN_FIELDS.replace(".shop.country", ".shop.town", 1), "_{tenant}.customerio.shop.town"),
         (OWN_FIELDS.replace("customerio.tier", "customerio.deliveryID"), "deliveryID"),
+        (OF_AN_OPTION, "it needs `journey_optimizer = true`"),
     ],
 )
 def test_a_mapping_file_that_does_not_fit_is_told_before_anything_is_made(
