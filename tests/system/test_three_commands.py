@@ -22,6 +22,7 @@ from tests.stand_ins.aep import Adobe
 from tests.stand_ins.aep.rules import Rules
 from tests.stand_ins.customerio import EVENTS, TEST_EVENT_ID
 from tests.stand_ins.customerio.workspace import event_name
+from tests.support.adobe import ADOBE
 from tests.support.processes import eventually
 from tests.support.service import run_command
 
@@ -145,10 +146,11 @@ def assert_operator_sees_it(person: Person, event_id: str, *, count: int) -> Non
     reconciled = ask(person, "aep", "reconcile")
     assert (reconciled["new"], reconciled["failed_batches"], reconciled["batches"]) == (0, 0, 1)
     assert ask(person, "aep", "status")["ours"]["lag_events"] == 0
-    looks = {one["code"]: one["state"] for one in ask(person, "aep", "doctor")["findings"]}
-    del looks["clock"]  # of the machine that runs the test
-    assert set(looks.values()) == {"ok"}, looks
     assert ask(person, "customerio", "show")["disabled"] is False
+    if ADOBE.is_dir():  # else the stand-in knows no standard field, and `doctor` misses them all
+        looks = {one["code"]: one["state"] for one in ask(person, "aep", "doctor")["findings"]}
+        del looks["clock"]  # of the machine that runs the test
+        assert set(looks.values()) == {"ok"}, looks
 
 
 def test_three_commands_lead_from_nothing_to_events_in_the_lake(
