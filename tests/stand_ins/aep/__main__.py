@@ -43,7 +43,7 @@ and say in the environment: ADOBE_CLIENT_SECRET={adobe.client_secret}
 To have everything set up instead, give the platform's address, the organisation and the
 credentials from above to the set-up; a new dataflow takes data after {wait:g} s:
 
-streamer aep setup --org {adobe.org_id} --client-id {adobe.client_id} \
+streamer aep setup --org {adobe.org_id} --client-id {adobe.client_id} \\
     --ims-url {url} --platform-url {url}
 
 {known}
