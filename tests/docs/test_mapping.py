@@ -7,13 +7,14 @@ import re
 from typing import Any
 
 from streamer.cli.mapping_render import event_of
-from streamer.core.xdm import builtin, expression_paths, functions_time, mapping_file
+from streamer.core.xdm import builtin, mapping_file
 from streamer.core.xdm.event_types import ROWS
-from streamer.core.xdm.expression import CHARACTERS_MAX
-from streamer.core.xdm.expression_tokens import WORD_OPERATORS
 from streamer.core.xdm.fields import CONSENT_GROUPS, EVENT_GROUPS, fields_of
-from streamer.core.xdm.functions import FUNCTIONS, REFUSED
 from streamer.core.xdm.kinds import TENANT_KINDS
+from streamer.core.xdm.language import functions_time, paths
+from streamer.core.xdm.language.expression import CHARACTERS_MAX
+from streamer.core.xdm.language.functions import FUNCTIONS, REFUSED
+from streamer.core.xdm.language.tokens import WORD_OPERATORS
 from streamer.core.xdm.mapper import Mapped, Mapper
 from streamer.core.xdm.mapping_file import read_mapping
 from streamer.core.xdm.settings import MappingSettings
@@ -77,7 +78,7 @@ def test_what_the_page_says_of_limits_and_names_is_so() -> None:
     assert f"up to {CHARACTERS_MAX:,} characters" in PAGE
     assert f"up to {mapping_file.RULES_MAX:,}" in PAGE
     ours = re.findall(r"^\| `streamer\.(\w+)` \|", PAGE, re.MULTILINE)
-    assert set(ours) == expression_paths.OURS
+    assert set(ours) == paths.OURS
     [words] = re.findall(r"\*\*Operators\*\*.*?\n\n", PAGE, re.DOTALL)
     assert all(f"(`{word}`)" in " ".join(words.split()) for word in WORD_OPERATORS)
     assert all(f"`{name}()`" in PAGE for name in REFUSED)

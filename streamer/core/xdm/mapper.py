@@ -24,10 +24,10 @@ from streamer.core.event import StoredEvent, has_usable_time
 from streamer.core.selection import Selection
 from streamer.core.times import rfc3339_seconds
 from streamer.core.xdm import builtin, consent
-from streamer.core.xdm.expression import Evaluate, compile_expression
 from streamer.core.xdm.fields import Field, field_groups, fields_of, way_out
 from streamer.core.xdm.identities import Identities, Source, identity_map
 from streamer.core.xdm.kinds import fit_text
+from streamer.core.xdm.language.expression import Evaluate, compile_expression
 from streamer.core.xdm.mapping_file import Layer
 from streamer.core.xdm.plan import Node, Step, Unfit, draft_of, required_names, step
 from streamer.core.xdm.rule import Rule

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.core.xdm.safe_regex import (
+from streamer.core.xdm.language.safe_regex import (
     PATTERN_CHARACTERS_MAX,
     TEXT_CHARACTERS_MAX,
     UnsafePattern,

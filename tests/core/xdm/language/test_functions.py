@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.core.xdm.function import LIST_ELEMENTS_MAX, TEXT_CHARACTERS_MAX, Function
-from streamer.core.xdm.functions import FUNCTIONS, GROUPS, NOT_OFFERED, REFUSED
+from streamer.core.xdm.language.function import LIST_ELEMENTS_MAX, TEXT_CHARACTERS_MAX, Function
+from streamer.core.xdm.language.functions import FUNCTIONS, GROUPS, NOT_OFFERED, REFUSED
 from tests.core.xdm.scopes import SCOPE, value_of
 
 EVERY = [function for group in GROUPS.values() for function in group]

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from streamer.core.xdm.expression_paths import Evaluate
-from streamer.core.xdm.expression_values import number, text_of
-from streamer.core.xdm.function import Argument, Function, prepared, strict
+from streamer.core.xdm.language.function import Argument, Function, prepared, strict
+from streamer.core.xdm.language.paths import Evaluate
+from streamer.core.xdm.language.values import number, text_of
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from streamer.core.xdm.expression_values import WHOLE_MAX, in_range, number
-from streamer.core.xdm.function import LIST_ELEMENTS_MAX, Function, lenient, strict
+from streamer.core.xdm.language.function import LIST_ELEMENTS_MAX, Function, lenient, strict
+from streamer.core.xdm.language.values import WHOLE_MAX, in_range, number
 
 _INTEGER_MAX = 2**31 - 1
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from streamer.core.xdm.expression_paths import Evaluate
-from streamer.core.xdm.expression_tokens import ExpressionError, Step
+from streamer.core.xdm.language.paths import Evaluate
+from streamer.core.xdm.language.tokens import ExpressionError, Step
 
 FAILURES = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError)
 """What a function may raise for values that it is not made for; it then gives no value."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streamer.core.xdm.expression import (
+from streamer.core.xdm.language.expression import (
     CHARACTERS_MAX,
     DEPTH_MAX,
     ExpressionError,
