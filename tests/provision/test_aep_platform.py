@@ -173,6 +173,21 @@ async def test_a_refused_token_is_renewed_once() -> None:
     assert desk.clock.slept == []
 
 
+async def test_a_token_that_is_refused_at_the_last_try_is_an_error() -> None:
+    async with desk_of(*[reply(503)] * (TRIES_MAX - 1), reply(401)) as desk:
+        with pytest.raises(PlatformError, match="answered 401"):
+            await desk.platform.make(READ)
+    assert len(desk.server.received) == TRIES_MAX
+
+
+async def test_a_file_for_which_the_last_try_is_refused_is_no_empty_file() -> None:
+    async with desk_of(*[reply(503)] * (TRIES_MAX - 1), reply(401)) as desk:
+        with pytest.raises(PlatformError, match="answered 401"):
+            async with desk.platform.download("/file", total_seconds_max=5):
+                raise AssertionError("there is nothing to read")
+    assert len(desk.server.received) == TRIES_MAX
+
+
 async def test_a_token_that_is_refused_twice_is_an_error() -> None:
     async with desk_of(reply(401)) as desk:
         with pytest.raises(PlatformError, match="answered 401") as raised:
