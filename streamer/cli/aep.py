@@ -73,6 +73,14 @@ AdobeSource = Annotated[
         help="Make a dataflow of Adobe's own Customer.io source too, and print its URL.",
     ),
 ]
+MappingFile = Annotated[
+    Path | None,
+    Parameter(
+        name="--mapping",
+        help="A mapping file for the destination: its own fields go into the schema, and its name "
+        "into the configuration.",
+    ),
+]
 DryRun = Annotated[
     bool,
     Parameter(name="--dry-run", negative="", help="Look what is there, and print every call."),
@@ -112,6 +120,7 @@ def setup(
     journey_optimizer: JourneyOptimizer = False,
     raw: Raw = False,
     adobe_source: AdobeSource = False,
+    mapping: MappingFile = None,
     dry_run: DryRun = False,
     offline: Offline = False,
     wait: Wait = True,
@@ -141,6 +150,7 @@ def setup(
             journey_optimizer=journey_optimizer,
             raw=raw,
             adobe_source=adobe_source,
+            mapping=mapping,
             ims_url=ims_url,
             platform_url=platform_url,
         ),

@@ -15,7 +15,6 @@ import anyio
 from streamer.cli import common
 from streamer.cli.aep_looks import Looks
 from streamer.cli.aep_session import Access, access_of, choose_destination, open_session
-from streamer.cli.aep_terms import extra_fields
 from streamer.cli.looks import machine, report
 from streamer.cli.looks.finding import Finding, failed, guarded, ok
 from streamer.clock import SystemClock
@@ -43,7 +42,7 @@ async def examine(access: Access, options: AepOptions) -> list[Finding]:
             await session.ims.token()
         except StreamerError as error:
             return [failed("aep.token", "Adobe gives a token", str(error), error.hint)]
-        looks = Looks(session, options, extra_fields(options))
+        looks = Looks(session, options)
         every: list[tuple[str, str, Look]] = [
             ("aep.tenant", "the organisation's tenant", looks.tenant),
             ("aep.schema", "the schema", looks.schema),

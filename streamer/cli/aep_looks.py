@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from streamer.cli.aep_session import Session
 from streamer.cli.looks.finding import Finding, failed, ok, warning
 from streamer.cli.wording import count
 from streamer.core.xdm.settings import DEFAULT_IDENTITIES, ENTITY_BYTES_MAX, MappingSettings
+from streamer.destinations.aep_mapping import layers_of, own_fields_of
 from streamer.destinations.aep_options import AepOptions
 from streamer.provision.aep_catalog import is_read_by_profile
 from streamer.provision.aep_content import paths_in, written_paths
@@ -25,13 +24,10 @@ _SETUP = "`streamer aep setup` adds what is missing."
 class Looks:
     """What can be seen of one destination's side in Adobe."""
 
-    def __init__(
-        self, session: Session, options: AepOptions, extra_fields: Mapping[str, str]
-    ) -> None:
+    def __init__(self, session: Session, options: AepOptions) -> None:
         self._platform = session.platform
         self._session = session
         self._options = options
-        self._extra_fields = extra_fields
 
     async def tenant(self) -> list[Finding]:
         """Look whether the credential reaches this sandbox, and whether the tenant is ours."""
@@ -45,7 +41,7 @@ class Looks:
         return [ok("aep.tenant", "the organisation can be reached", reached)]
 
     async def schema(self) -> list[Finding]:
-        """Compare the schema with every path that the mapping may write."""
+        """Compare the schema with every path that the mapping, and its file, may write."""
         code, what = "aep.schema", "the schema has every field that is written"
         options = self._options
         if options.mode == "raw" or options.schema_id is None or options.tenant is None:
@@ -55,7 +51,8 @@ class Looks:
         if schema is None:
             detail = f"{options.schema_id} is gone"
             return [failed(code, what, detail, "`streamer aep setup` makes another one.")]
-        written = written_paths(self._mapping(options.tenant), self._extra_fields)
+        own = own_fields_of(layers_of(options))
+        written = written_paths(self._mapping(options.tenant), own)
         there = paths_in(schema)
         missing = [each for each in [*written, "identityMap"] if each not in there]
         if missing:

@@ -18,14 +18,11 @@ from streamer.clock import Clock
 from streamer.config.model import Config
 from streamer.config.secrets import resolve
 from streamer.core.errors import ConfigurationError, UsageError
+from streamer.core.provision_limits import ADOBE_CALL_SECONDS_MAX, ADOBE_CONNECT_SECONDS_MAX
 from streamer.destinations.aep_options import AepOptions
 from streamer.destinations.ims import Ims
 from streamer.destinations.transport import Transport
 from streamer.provision.aep_platform import Platform
-
-CONNECT_SECONDS_MAX = 10.0
-CALL_SECONDS_MAX = 60.0
-"""Adobe's registry takes its time over the full schema."""
 
 SECRET_VARIABLE = "STREAMER_AEP_CLIENT_SECRET"  # noqa: S105 - a variable's name
 
@@ -60,8 +57,8 @@ class Session:
 async def open_session(access: Access, clock: Clock) -> AsyncIterator[Session]:
     """Open a session; nothing is called yet."""
     transport = Transport(
-        connect_seconds_max=CONNECT_SECONDS_MAX,
-        total_seconds_max=CALL_SECONDS_MAX,
+        connect_seconds_max=ADOBE_CONNECT_SECONDS_MAX,
+        total_seconds_max=ADOBE_CALL_SECONDS_MAX,
         connections_max=2,
         ca_file=access.ca_file,
     )

@@ -25,6 +25,9 @@ from streamer.cli.aep_terms import Terms, Wanted, agree
 from streamer.clock import Clock, SystemClock
 from streamer.config.edit import set_table
 from streamer.core.errors import StreamerError, UsageError
+from streamer.core.xdm.mapper import Mapper
+from streamer.core.xdm.settings import MappingSettings
+from streamer.destinations.aep_mapping import own_fields_of
 from streamer.provision.aep_content import OFFLINE_TENANT, Discovered, discover
 from streamer.provision.aep_plan import ADOBE_SOURCE, CONSENT, DEFAULT_NAME, Wishes, resources_for
 from streamer.provision.aep_platform import FLOWS, Platform
@@ -102,6 +105,7 @@ class _SettingUp:
             platform = None if manner.offline else session.platform
             tenant = await tenant_of(platform) if platform else OFFLINE_TENANT
             discovered = await self._discover(platform, tenant)
+            self._require_mapping(tenant, discovered)
             resources = resources_for(await self._wishes(platform), discovered.content)
             if not manner.dry_run:
                 store(terms.secret)
@@ -134,8 +138,17 @@ class _SettingUp:
             tenant=tenant,
             journey_optimizer=terms.journey_optimizer,
             consent=terms.consent,
-            extra_fields=terms.extra_fields,
+            extra_fields=own_fields_of(terms.layers),
         )
+
+    def _require_mapping(self, tenant: str, discovered: Discovered) -> None:
+        """Find out before anything is made whether the mapping file fits the schema."""
+        settings = MappingSettings(
+            tenant=tenant,
+            email_details=discovered.email_details,
+            journey_optimizer=self._terms.journey_optimizer,
+        )
+        Mapper(settings, self._terms.layers)
 
     async def _wishes(self, platform: Platform | None) -> Wishes:
         """Take the name from what the destination has already, unless another is wanted."""
@@ -185,6 +198,7 @@ class _SettingUp:
             ca_file=access.ca_file,
             email_details=discovered.email_details or bool(prefix),
             journey_optimizer=terms.journey_optimizer and not prefix,
+            mapping=None if prefix else terms.mapping,
         )
 
     async def _wait(self, session: Session, tables: Iterable[Made]) -> None:

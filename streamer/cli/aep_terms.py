@@ -7,7 +7,7 @@ itself, so a second ``streamer aep setup`` needs no options.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from streamer.cli.aep_session import Access
 from streamer.config import formats
 from streamer.config.load import Loaded
 from streamer.config.model import NAME_PATTERN, Config
-from streamer.core.errors import StreamerError, UsageError
-from streamer.core.xdm.mapping_file import read_mapping
+from streamer.core.errors import UsageError
+from streamer.core.xdm.mapping_file import Layer
+from streamer.destinations.aep_mapping import layers_of, read_mapping_file
 from streamer.destinations.aep_options import AepOptions
 from streamer.provision.aep_plan import CONSENT
 from streamer.provision.aep_settings import DEFAULTS
@@ -40,6 +41,7 @@ class Wanted:
     journey_optimizer: bool = False
     raw: bool = False
     adobe_source: bool = False
+    mapping: Path | None = None
     ims_url: str | None = None
     platform_url: str | None = None
 
@@ -62,7 +64,10 @@ class Terms:
     journey_optimizer: bool
     raw: bool
     adobe_source: bool
-    extra_fields: Mapping[str, str]
+    mapping: str | None
+    """The mapping file to write into the configuration; None: what it says there may stay."""
+    layers: tuple[Layer, ...]
+    """What that file says, or the one that is configured."""
 
     def parts(self) -> Iterator[tuple[str, str]]:
         """Yield what the keys of each destination's steps begin with, and its name."""
@@ -88,6 +93,11 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
             hint="`streamer init` writes one; --config names another.",
         )
     config = loaded.config
+    if wanted.raw and wanted.mapping:
+        raise UsageError(
+            "--mapping goes with a mapping that is done here",
+            hint="With --raw it is done in Adobe: leave out one of them.",
+        )
     name = wanted.destination or _usual_destination(config)
     before = _destination_before(config, name, consent=wanted.consent)
     org_id, client_id = _credential(wanted, before, offline=offline)
@@ -114,8 +124,15 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
         journey_optimizer=wanted.journey_optimizer or bool(before and before.journey_optimizer),
         raw=wanted.raw or bool(before and before.mode == "raw"),
         adobe_source=wanted.adobe_source,
-        extra_fields=extra_fields(before),
+        mapping=str(wanted.mapping.resolve()) if wanted.mapping else None,
+        layers=_layers(wanted.mapping, before),
     )
+
+
+def _layers(mapping: Path | None, before: AepOptions | None) -> tuple[Layer, ...]:
+    if mapping is not None:
+        return (read_mapping_file(mapping),)
+    return layers_of(before) if before else ()
 
 
 def _access(
@@ -211,17 +228,3 @@ def _url(option: str, given: str | None, before: AepOptions | None, key: str) ->
     except ValueError as error:
         raise UsageError(f"{option} {error}") from None
     return url.rstrip("/")
-
-
-def extra_fields(before: AepOptions | None) -> Mapping[str, str]:
-    """Return the fields that the destination's mapping file adds to the tenant's group."""
-    if before is None or before.mapping is None:
-        return {}
-    try:
-        text = Path(before.mapping).read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise StreamerError(
-            f"the mapping file {before.mapping} cannot be read: {error}",
-            hint="Its own fields belong into the schema; `mapping` names the file.",
-        ) from error
-    return read_mapping(text, origin=before.mapping).fields

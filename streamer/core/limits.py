@@ -5,7 +5,8 @@ defaults or the outer bounds of a setting (`streamer.config.model` says which);
 the rest are fixed. A number that stands for a limit anywhere else in the
 program is a mistake: give it a name here first. Not a limit in this sense is
 what a format or an interface fixes, such as the last second of the year 9999,
-and what a command shows at most: such numbers stand where they are used.
+and what a command shows at most: such numbers stand where they are used. The
+mapping's limits, and those of setting up, have modules of their own beside this.
 """
 
 from __future__ import annotations
@@ -341,21 +342,6 @@ VACUUM_PAGES_MAX = 256
 
 OUTLOOK_SAMPLES_MAX = 60
 """Minutes of free space that the forecast of a full disk is made from."""
-
-APP_API_TRIES_MAX = 4
-"""Tries of one call of Customer.io's App API, before whoever asked hears of it."""
-
-APP_API_WAIT_SECONDS_MAX = 60.0
-"""Longest wait that the App API may ask of somebody at a terminal; a longer one is told instead."""
-
-APP_API_ANSWER_BYTES_MAX = 4 * MIB
-"""A webhook has 2 KiB, and a workspace a few of them."""
-
-APP_API_CONNECT_SECONDS_MAX = 10.0
-"""For the name, the connection and TLS."""
-
-APP_API_CALL_SECONDS_MAX = 30.0
-"""For one call altogether."""
 
 # What is new in events.
 

@@ -7,6 +7,7 @@ an expression, is the configuration's fault and is told as such.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from streamer.core.errors import ConfigurationError
@@ -60,6 +61,11 @@ def layers_of(options: AepOptions) -> tuple[Layer, ...]:
     if options.mapping is None:
         return ()
     return (read_mapping_file(Path(options.mapping)),)
+
+
+def own_fields_of(layers: Iterable[Layer]) -> dict[str, str]:
+    """Return the fields that layers add to the tenant's field group: each path, and its kind."""
+    return {path: kind for layer in layers for path, kind in layer.fields.items()}
 
 
 def read_mapping_file(path: Path) -> Layer:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from streamer.core.limits import DETAIL_CHARACTERS_MAX
+from streamer.core.provision_limits import ADOBE_BATCH_PAGES_MAX, ADOBE_FILE_SECONDS_MAX
 from streamer.provision.aep_platform import CATALOG, FOUNDATION, Platform, path_of
 from streamer.provision.aep_problem import PlatformError
 from streamer.provision.aep_records import Record, Unreadable, read_records, split
@@ -23,13 +24,8 @@ EXPORT = f"{FOUNDATION}/export/batches"
 KEPT_SECONDS = 30 * 24 * 3600
 """How long Adobe keeps the diagnostics of a batch."""
 
-FILE_SECONDS_MAX = 900.0
-"""For one file of failed records, however long it is."""
-
 PAGE = 100
 """Things on one page of a list; the most that both services give."""
-PAGES_MAX = 1_000
-
 FAILED = frozenset({"failed", "failure"})
 _NO_FILES = frozenset({"_SUCCESS", "_started", "_committed"})
 _SHOWN = "status,created,completed,updated,metrics,errors,relatedObjects"
@@ -67,7 +63,7 @@ class Books:
         Raises:
             PlatformError: the list cannot be had.
         """
-        for page_number in range(PAGES_MAX):
+        for page_number in range(ADOBE_BATCH_PAGES_MAX):
             page = await self._platform.get(
                 path_of(
                     f"{CATALOG}/batches",
@@ -86,7 +82,7 @@ class Books:
             if len(documents) < PAGE:
                 return
         raise PlatformError(
-            f"the dataset has more than {PAGE * PAGES_MAX:,} batches in that time",
+            f"the dataset has more than {PAGE * ADOBE_BATCH_PAGES_MAX:,} batches in that time",
             hint="Say --since with a later time.",
         )
 
@@ -104,7 +100,7 @@ class Books:
                 path = f"{prefix}/{name}".lstrip("/")
                 address = _file(batch, place, path=path)
                 async with self._platform.download(
-                    address, total_seconds_max=FILE_SECONDS_MAX
+                    address, total_seconds_max=ADOBE_FILE_SECONDS_MAX
                 ) as pieces:
                     async for record in read_records(split(pieces)):
                         found = True
@@ -114,7 +110,7 @@ class Books:
 
     async def _files(self, batch: Batch, place: str, prefix: str) -> AsyncIterator[str]:
         query = {"path": prefix} if prefix else {}
-        for page_number in range(PAGES_MAX):
+        for page_number in range(ADOBE_BATCH_PAGES_MAX):
             page = await self._platform.look_up(
                 _file(batch, place, **query, limit=PAGE, start=PAGE * page_number)
             )

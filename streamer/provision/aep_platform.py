@@ -21,26 +21,18 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import msgspec
 
 from streamer.clock import Clock
+from streamer.core.provision_limits import (
+    ADOBE_ANSWER_BYTES_MAX,
+    ADOBE_PAGES_MAX,
+    ADOBE_REFUSAL_BYTES_MAX,
+    ADOBE_TRIES_MAX,
+    ADOBE_WAIT_SECONDS_MAX,
+)
 from streamer.core.retry import RetryPolicy, next_attempt_at
 from streamer.core.retry_after import parse_retry_after
 from streamer.destinations.ims import ImsError
 from streamer.destinations.transport import Answer, Fault, Transport, TransportError
 from streamer.provision.aep_problem import PlatformError, no_answer, not_understood, refused
-
-ANSWER_BYTES_MAX = 16 * 1024 * 1024
-"""The full schema of an ExperienceEvent with many field groups takes a few megabytes."""
-
-TRIES_MAX = 5
-"""Of one call. With the waits below that is about a minute, as long as anybody watches."""
-
-WAIT_SECONDS_MAX = 120.0
-"""A service that asks for a longer wait is left alone, and the person told so."""
-
-REFUSAL_BYTES_MAX = 64 * 1024
-"""Of the answer that comes in place of a file."""
-
-PAGES_MAX = 200
-"""Pages of one list. 300 schemas or 100 of anything else stand on one."""
 
 _PATIENCE = RetryPolicy(base_seconds=2.0, max_seconds=30.0)
 _BUSY = frozenset({429, 503})
@@ -159,8 +151,8 @@ class Platform:
             PlatformError: it was refused, or nobody knows what became of it (``uncertain``).
         """
         renewed = False
-        for number in range(1, TRIES_MAX + 1):
-            last = number == TRIES_MAX
+        for number in range(1, ADOBE_TRIES_MAX + 1):
+            last = number == ADOBE_TRIES_MAX
             try:
                 token = await self._tokens.token()
                 answer = await self._send(call, token)
@@ -195,8 +187,8 @@ class Platform:
         """
         call = Call(method="GET", path=path)
         renewed = False
-        for number in range(1, TRIES_MAX + 1):
-            last = number == TRIES_MAX
+        for number in range(1, ADOBE_TRIES_MAX + 1):
+            last = number == ADOBE_TRIES_MAX
             token = await self._tokens.token()
             try:
                 async with self._transport.stream(
@@ -208,7 +200,7 @@ class Platform:
                     if streamed.status == 200:
                         yield streamed.pieces()
                         return
-                    body = await streamed.read(REFUSAL_BYTES_MAX)
+                    body = await streamed.read(ADOBE_REFUSAL_BYTES_MAX)
                     answer = Answer(streamed.status, streamed.headers, body)
             except TransportError as error:
                 raise no_answer(call.method, path, error) from error
@@ -223,7 +215,7 @@ class Platform:
         if answer.status not in _BUSY and not (answer.status in _BROKEN and call.method == "GET"):
             return False
         asked = parse_retry_after(answer.headers.get("retry-after", ""), self._clock.now())
-        if answer.status in _BUSY and asked is not None and asked > WAIT_SECONDS_MAX:
+        if answer.status in _BUSY and asked is not None and asked > ADOBE_WAIT_SECONDS_MAX:
             return False
         await self._pause(tries, f"Adobe answered {answer.status}", asked)
         return True
@@ -239,7 +231,7 @@ class Platform:
             self._url + call.path,
             headers=headers,
             body=body,
-            answer_bytes_max=ANSWER_BYTES_MAX,
+            answer_bytes_max=ADOBE_ANSWER_BYTES_MAX,
         )
 
     async def _pause(self, tries: int, reason: str, asked_seconds: float | None) -> None:
@@ -255,7 +247,7 @@ class Platform:
         The next page's address is not followed, only its token taken: an answer does not decide
         where our token goes.
         """
-        for _ in range(PAGES_MAX):
+        for _ in range(ADOBE_PAGES_MAX):
             page = await self.get_object(path_of(path, **query, limit=100))
             for item in page.get("items") or []:
                 yield item
@@ -268,7 +260,7 @@ class Platform:
     async def registry_items(self, path: str) -> AsyncIterator[dict[str, Any]]:
         """List what the Schema Registry has, in short, by title."""
         query: dict[str, object] = {"orderby": "title"}
-        for _ in range(PAGES_MAX):
+        for _ in range(ADOBE_PAGES_MAX):
             page = await self.get_object(
                 path_of(path, **query), accept="application/vnd.adobe.xed-id+json"
             )
@@ -281,7 +273,7 @@ class Platform:
 
     async def datasets(self, **query: object) -> AsyncIterator[dict[str, Any]]:
         """List datasets, each with its id as ``id``."""
-        for page_number in range(PAGES_MAX):
+        for page_number in range(ADOBE_PAGES_MAX):
             start = 100 * page_number
             path = path_of(f"{CATALOG}/dataSets", **query, limit=100, start=start)
             page = await self.get_object(path)

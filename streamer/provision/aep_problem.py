@@ -10,14 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 
 from streamer.core.errors import StreamerError
+from streamer.core.limits import DETAIL_CHARACTERS_MAX
 from streamer.destinations.transport import Answer, Fault, TransportError
-
-QUOTED_CHARACTERS_MAX = 400
-"""Of what Adobe says; some of its answers are whole pages."""
 
 _SERVICES = {
     "/data/foundation/schemaregistry": ("Schema Registry", "Manage Schemas and View Schemas"),
     "/data/foundation/catalog": ("Catalog", "Manage Datasets and View Datasets"),
+    "/data/foundation/export": ("Data Access", "View Datasets"),
     "/data/foundation/flowservice": ("Flow Service", "Manage Sources and View Sources"),
     "/data/foundation/conversion": ("Data Prep", "Manage Sources and View Schemas"),
     "/data/core/idnamespace": ("Identity Service", "View Identity Namespaces"),
@@ -88,7 +87,7 @@ def quoted(body: bytes) -> str:
         return ""
     said = "; ".join(dict.fromkeys(_words(document)))
     said = "".join(each if each.isprintable() else " " for each in said)
-    return said if len(said) <= QUOTED_CHARACTERS_MAX else said[:QUOTED_CHARACTERS_MAX] + "…"
+    return said if len(said) <= DETAIL_CHARACTERS_MAX else said[:DETAIL_CHARACTERS_MAX] + "…"
 
 
 def _words(document: object) -> Iterator[str]:
@@ -127,7 +126,7 @@ _HINTS = {
     401: "The token was refused twice. Look whether `client_id` belongs to this organisation, and "
     "whether its project in the Developer Console has the Experience Platform API.",
     403: "The credential lacks a permission here: {permissions}, in this sandbox. Add the "
-    "credential to a role that has them, or say another --sandbox.",
+    "credential to a role that has them, or choose another sandbox.",
     404: "It may have been deleted in Adobe. `streamer aep setup` makes what is missing.",
     409: "Somebody else changed it meanwhile, or something of this name exists; run the command "
     "again.",
@@ -136,6 +135,6 @@ _HINTS = {
 }
 _REFUSED_READING = "Look at `platform_url`, `ims_org_id` and `sandbox`."
 _REFUSED_WRITING = (
-    "Adobe did not accept what was sent, which `--dry-run` shows. With the request's number "
-    "Adobe's support can find the call."
+    "Adobe did not accept what was sent; `streamer aep setup --dry-run` shows what a set-up sends. "
+    "With the request's number Adobe's support can find the call."
 )

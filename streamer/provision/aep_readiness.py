@@ -18,6 +18,7 @@ import msgspec
 from streamer.clock import Clock
 from streamer.core.errors import StreamerError
 from streamer.core.limits import KIB
+from streamer.core.provision_limits import ADOBE_INLET_SECONDS_MAX
 from streamer.destinations.aep_url import batch_url
 from streamer.destinations.transport import Fault, Transport, TransportError
 from streamer.provision.aep_platform import FLOWS, Platform, Tokens
@@ -28,9 +29,6 @@ FLOW_READY_SECONDS = 300.0
 
 LOOK_SECONDS = 15.0
 """How often an inlet that is not there yet is asked again."""
-
-INLET_SECONDS_MAX = 600.0
-"""An inlet that has not taken a call so long after the five minutes never will by itself."""
 
 _ANSWER_BYTES_MAX = 64 * KIB
 _PASSING = frozenset({404, 408, 425, 429})
@@ -136,7 +134,7 @@ class Waiting:
             await self._clock.sleep(min(left, 1.0))
 
     async def _until_inlet_answers(self) -> None:
-        until = self._clock.monotonic() + INLET_SECONDS_MAX
+        until = self._clock.monotonic() + ADOBE_INLET_SECONDS_MAX
         refused = 0
         while (answer := await self._ask()).state != "ready":
             refused += answer.state == "refused"

@@ -18,13 +18,8 @@ from typing import Any
 
 import msgspec
 
-from streamer.core.limits import DETAIL_CHARACTERS_MAX, EVENT_ID_CHARACTERS_MAX, MIB
-
-LINE_BYTES_MAX = 4 * MIB
-"""Of one record: Adobe takes messages of up to 1 MB, and adds what is wrong with them."""
-
-DOCUMENT_BYTES_MAX = 8 * MIB
-"""Of a file that is one JSON document over many lines; it is read as a whole."""
+from streamer.core.limits import DETAIL_CHARACTERS_MAX, EVENT_ID_CHARACTERS_MAX
+from streamer.core.provision_limits import ADOBE_DOCUMENT_BYTES_MAX, ADOBE_RECORD_BYTES_MAX
 
 _OPENINGS = (b"{", b"[")
 """The first line of such a document."""
@@ -60,7 +55,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 async def split(
-    pieces: AsyncIterator[bytes], *, line_bytes_max: int = LINE_BYTES_MAX
+    pieces: AsyncIterator[bytes], *, line_bytes_max: int = ADOBE_RECORD_BYTES_MAX
 ) -> AsyncIterator[bytes | None]:
     """Cut a stream into its lines without their ends; None stands for one that is too long."""
     held = bytearray()
@@ -86,7 +81,7 @@ async def read_records(lines: AsyncIterator[bytes | None]) -> AsyncIterator[Reco
     is_first = True
     async for line in lines:
         if held:
-            if len(held) <= DOCUMENT_BYTES_MAX:
+            if len(held) <= ADOBE_DOCUMENT_BYTES_MAX:
                 held += b"\n" + (line or b"")
             continue
         if line is not None and not line.strip():

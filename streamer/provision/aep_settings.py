@@ -37,6 +37,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: str | None
     email_details: bool
     journey_optimizer: bool
+    mapping: str | None = None
+    """A mapping file; None: what is configured stays, as it is written there."""
 
     def values(self) -> dict[str, object]:
         """Return the keys to set; what is the default anyway is left out."""
@@ -52,6 +54,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
             "client_id": self.client_id,
             "client_secret": dict(self.client_secret),
         }
+        if self.mapping is not None:
+            always["mapping"] = self.mapping
         return {**always, **{k: v for k, v in self._optional().items() if v != DEFAULTS[k]}}
 
     def removed(self) -> list[str]:

@@ -17,14 +17,12 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from streamer.core.errors import StreamerError
+from streamer.core.provision_limits import ADOBE_CREATIONS_MAX
 from streamer.provision.aep_platform import Call, Platform
 from streamer.provision.aep_problem import PlatformError
 
 MARK = "Made by `streamer aep setup`."
 """Stands in the description of everything that we make."""
-
-CREATIONS_MAX = 3
-"""Calls that make one thing, each after a look that found nothing."""
 
 Ids = Mapping[str, str]
 """What the steps so far have found or made, by their keys."""
@@ -170,7 +168,7 @@ class Walk:
 
 
 async def _create(platform: Platform, resource: Resource, call: Call, ids: Ids) -> str:
-    for number in range(1, CREATIONS_MAX + 1):
+    for number in range(1, ADOBE_CREATIONS_MAX + 1):
         try:
             return resource.created_id(await platform.make(call))
         except PlatformError as error:
@@ -179,7 +177,7 @@ async def _create(platform: Platform, resource: Resource, call: Call, ids: Ids) 
             found = await resource.find(platform, ids)
             if found is not None:
                 return found.id
-            if number == CREATIONS_MAX:
+            if number == ADOBE_CREATIONS_MAX:
                 raise
     raise AssertionError("the last try returns or raises")
 

@@ -18,14 +18,15 @@ import msgspec
 
 from streamer.clock import Clock
 from streamer.core.errors import StreamerError
-from streamer.core.limits import (
+from streamer.core.limits import DETAIL_CHARACTERS_MAX
+from streamer.core.pace import Pace
+from streamer.core.provision_limits import (
     APP_API_ANSWER_BYTES_MAX,
     APP_API_CALL_SECONDS_MAX,
     APP_API_CONNECT_SECONDS_MAX,
     APP_API_TRIES_MAX,
     APP_API_WAIT_SECONDS_MAX,
 )
-from streamer.core.pace import Pace
 from streamer.core.retry import RetryPolicy, next_attempt_at
 from streamer.core.retry_after import parse_retry_after
 from streamer.destinations.transport import Answer, Fault, Transport, TransportError
@@ -38,7 +39,6 @@ REGIONS: Mapping[str, str] = {
 
 CALLS_PER_SECOND = 10
 """As published; beyond it Customer.io answers 429."""
-_DETAIL_CHARACTERS_MAX = 500
 
 _POLICY = RetryPolicy(base_seconds=1.0, max_seconds=15.0)
 _LASTING = frozenset({Fault.CERTIFICATE, Fault.TLS})
@@ -306,7 +306,7 @@ def _detail(said: str) -> str:
         details = [str(one["detail"]) for one in errors]
     except (msgspec.DecodeError, TypeError, KeyError, RecursionError):
         return ""
-    return " ".join("; ".join(details).split())[:_DETAIL_CHARACTERS_MAX]
+    return " ".join("; ".join(details).split())[:DETAIL_CHARACTERS_MAX]
 
 
 def _webhook(document: object) -> Webhook:

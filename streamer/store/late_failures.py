@@ -17,12 +17,8 @@ from collections.abc import Sequence
 import msgspec
 
 from streamer.core.limits import DETAIL_CHARACTERS_MAX, EVENT_ID_CHARACTERS_MAX
+from streamer.core.provision_limits import ADOBE_BATCH_ID_CHARACTERS_MAX, ADOBE_CODE_CHARACTERS_MAX
 from streamer.store.sqlite import Connection
-
-BATCH_ID_CHARACTERS_MAX = 128
-"""Adobe's have 26."""
-CODE_CHARACTERS_MAX = 64
-"""Adobe's are such as ``DCVS-1106-400``."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,12 +98,12 @@ def add(db: Connection, destination: str, found: Sequence[Found], *, now: int) -
         [
             (
                 destination,
-                one.batch_id[:BATCH_ID_CHARACTERS_MAX],
+                one.batch_id[:ADOBE_BATCH_ID_CHARACTERS_MAX],
                 one.record_id[:EVENT_ID_CHARACTERS_MAX],
                 one.position,
                 one.source,
                 one.event_id,
-                one.code[:CODE_CHARACTERS_MAX],
+                one.code[:ADOBE_CODE_CHARACTERS_MAX],
                 one.message[:DETAIL_CHARACTERS_MAX],
                 one.lost_at,
                 now,

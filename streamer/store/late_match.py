@@ -13,10 +13,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from streamer.core.provision_limits import HASHED_IDS_MAX
 from streamer.store.sqlite import Connection
-
-ODD_IDS_MAX = 100_000
-"""Ids that are hashed to be found again: all are in memory, and Customer.io sends no such ids."""
 
 _ODD_IDS = """
 SELECT DISTINCT event_id FROM outbox WHERE event_id GLOB '*[^-A-Za-z0-9._~]*' LIMIT ?
@@ -46,7 +44,7 @@ def find(db: Connection, names: Sequence[Name], *, odd: Mapping[str, str]) -> li
 
 def odd_ids(db: Connection) -> dict[str, str]:
     """Return the ids that something else may stand for, by that; reads all ids of the outbox."""
-    rows = db.execute(_ODD_IDS, (ODD_IDS_MAX,))
+    rows = db.execute(_ODD_IDS, (HASHED_IDS_MAX,))
     return {digest_of(event_id): event_id for (event_id,) in rows}
 
 

@@ -103,6 +103,25 @@ def test_a_missing_field_is_named(aep_desk: AepDesk) -> None:
     assert findings(aep_desk)["aep.schema"] == "ok"
 
 
+def test_a_field_that_only_the_mapping_file_has_is_missed_in_the_schema(aep_desk: AepDesk) -> None:
+    aep_desk.set_up()
+    file = aep_desk.config_file.with_name("own.toml")
+    file.write_text('[fields]\n"_{tenant}.customerio.tier" = "text"\n', encoding="utf-8")
+    change(aep_desk, 'tenant = "acme"', f'tenant = "acme"\nmapping = "{file}"')
+    out = aep_desk.run("aep", "doctor").out
+    assert "1 field missing: _acme.customerio.tier" in out
+    assert "`streamer aep setup` adds what is missing." in out
+    aep_desk.run("aep", "setup", "--no-wait")
+    assert findings(aep_desk)["aep.schema"] == "ok"
+
+
+def test_a_mapping_file_that_is_gone_ends_one_look_and_not_the_rest(aep_desk: AepDesk) -> None:
+    aep_desk.set_up()
+    change(aep_desk, 'tenant = "acme"', 'tenant = "acme"\nmapping = "/absent/own.toml"')
+    states = findings(aep_desk)
+    assert (states["aep.schema"], states["aep.flow"]) == ("failed", "ok")
+
+
 def change(desk: AepDesk, old: str, new: str) -> None:
     text = desk.config_file.read_text("utf-8")
     assert old in text

@@ -270,6 +270,7 @@ def test_another_name_is_remembered(aep_desk: AepDesk) -> None:
             ["--org", "1@AdobeOrg", "--client-id", "c", "--platform-url", "http://example.com"],
             "--platform-url must",
         ),
+        (["--raw", "--mapping", "own.toml"], "With --raw it is done in Adobe"),
         (["--destination", "hook"], "destination 'hook' is configured already, of another kind"),
         (["--destination", "Lake!"], "is no name for a destination"),
     ],

@@ -12,10 +12,10 @@ from types import ModuleType
 
 import pytest
 
-from streamer.core import intervals, limits
+from streamer.core import intervals, limits, mapping_limits, provision_limits
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = (limits, intervals)
+MODULES = (limits, mapping_limits, provision_limits, intervals)
 SENDER_RETRY_DAYS = 7
 
 
@@ -88,11 +88,17 @@ FIXED_BY_OTHERS = {
     "streamer/config/address.py": {"UNIX_PATH_BYTES_MAX"},
     "streamer/core/customerio.py": {"SECONDS_MAX"},
     "streamer/core/retry_after.py": {"SECONDS_MAX"},
+    "streamer/core/xdm/expression_values.py": {"LONG_MAX"},
+    "streamer/core/xdm/identities.py": {"IDENTITY_CHARACTERS_MAX"},
+    "streamer/core/xdm/kinds.py": {"EXACT_INTEGER_MAX"},
+    "streamer/core/xdm/mapper.py": {"INTEGER_DIGITS_MAX"},
+    "streamer/core/xdm/settings.py": {"ENTITY_BYTES_MAX"},
+    "streamer/destinations/aep_options.py": {"REQUEST_BYTES_MAX"},
 }
 """Numbers that a format or an interface fixes, by file."""
 
 
-HOMES = {f"streamer/core/{name}.py" for name in ("limits", "intervals")}
+HOMES = {f"{module.__name__.replace('.', '/')}.py" for module in MODULES}
 
 
 def sources(*, beside_commands: bool = False) -> Iterator[tuple[str, ast.Module]]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from streamer.core import intervals, limits
+from streamer.core import intervals, limits, mapping_limits, provision_limits
 from streamer.core.drain_diagram import transitions_diagram
 from tests.docs import mapping_tables
 
@@ -27,7 +27,13 @@ _FACTORS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 
 def limits_table() -> str:
     """List every limit, and every interval, with its value and its reason."""
-    return f"{_table_of(limits)}\n\nHow often things are done:\n\n{_table_of(intervals)}"
+    further = {
+        "The mapping to Adobe's schemas:": mapping_limits,
+        "Setting up and looking after Customer.io and Adobe:": provision_limits,
+        "How often things are done:": intervals,
+    }
+    tables = [f"{title}\n\n{_table_of(module)}" for title, module in further.items()]
+    return "\n\n".join([_table_of(limits), *tables])
 
 
 def _table_of(module: ModuleType) -> str:

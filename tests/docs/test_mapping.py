@@ -7,12 +7,12 @@ import re
 from typing import Any
 
 from streamer.cli.mapping_render import event_of
-from streamer.core.xdm import builtin, mapping_file
+from streamer.core.mapping_limits import EXPRESSION_CHARACTERS_MAX, MAPPING_RULES_MAX
+from streamer.core.xdm import builtin
 from streamer.core.xdm.event_types import ROWS
 from streamer.core.xdm.fields import CONSENT_GROUPS, EVENT_GROUPS, fields_of
 from streamer.core.xdm.kinds import TENANT_KINDS
 from streamer.core.xdm.language import functions_time, paths
-from streamer.core.xdm.language.expression import CHARACTERS_MAX
 from streamer.core.xdm.language.functions import FUNCTIONS, REFUSED
 from streamer.core.xdm.language.tokens import WORD_OPERATORS
 from streamer.core.xdm.mapper import Mapped, Mapper
@@ -75,8 +75,8 @@ def test_every_path_is_listed() -> None:
 
 
 def test_what_the_page_says_of_limits_and_names_is_so() -> None:
-    assert f"up to {CHARACTERS_MAX:,} characters" in PAGE
-    assert f"up to {mapping_file.RULES_MAX:,}" in PAGE
+    assert f"up to {EXPRESSION_CHARACTERS_MAX:,} characters" in PAGE
+    assert f"up to {MAPPING_RULES_MAX:,}" in PAGE
     ours = re.findall(r"^\| `streamer\.(\w+)` \|", PAGE, re.MULTILINE)
     assert set(ours) == paths.OURS
     [words] = re.findall(r"\*\*Operators\*\*.*?\n\n", PAGE, re.DOTALL)

@@ -70,7 +70,7 @@ async def test_batches_are_listed_over_pages_in_order_from_a_moment_on(
 async def test_a_list_without_end_is_an_error_and_not_taken_for_the_whole(
     server: FailedBatches, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamer.provision.aep_batches.PAGES_MAX", 2)
+    monkeypatch.setattr("streamer.provision.aep_batches.ADOBE_BATCH_PAGES_MAX", 2)
     for number in range(199):
         server.add(f"b{number}", created=1000 + number)
     assert len(await listed(books)) == 199

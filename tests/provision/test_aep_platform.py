@@ -9,18 +9,18 @@ from contextlib import asynccontextmanager
 import pytest
 
 from streamer.core.errors import StreamerError
+from streamer.core.limits import DETAIL_CHARACTERS_MAX
+from streamer.core.provision_limits import ADOBE_TRIES_MAX, ADOBE_WAIT_SECONDS_MAX
 from streamer.destinations.ims import Ims
 from streamer.destinations.transport import Transport
 from streamer.provision.aep_platform import (
     FLOWS,
     REGISTRY,
-    TRIES_MAX,
-    WAIT_SECONDS_MAX,
     Call,
     Platform,
     path_of,
 )
-from streamer.provision.aep_problem import QUOTED_CHARACTERS_MAX, PlatformError, quoted
+from streamer.provision.aep_problem import PlatformError, quoted
 from tests.support.http_destination import (
     ScriptedServer,
     closed_port,
@@ -155,11 +155,11 @@ async def test_tries_end() -> None:
     async with desk_of(reply(503)) as desk:
         with pytest.raises(PlatformError, match="answered 503"):
             await desk.platform.make(READ)
-    assert len(desk.server.received) == TRIES_MAX
+    assert len(desk.server.received) == ADOBE_TRIES_MAX
 
 
 async def test_a_wait_that_nobody_would_watch_is_an_error_at_once() -> None:
-    async with desk_of(reply(503, Retry_After=str(WAIT_SECONDS_MAX + 1))) as desk:
+    async with desk_of(reply(503, Retry_After=str(ADOBE_WAIT_SECONDS_MAX + 1))) as desk:
         with pytest.raises(PlatformError) as raised:
             await desk.platform.make(WRITE)
     assert desk.clock.slept == []
@@ -174,18 +174,18 @@ async def test_a_refused_token_is_renewed_once() -> None:
 
 
 async def test_a_token_that_is_refused_at_the_last_try_is_an_error() -> None:
-    async with desk_of(*[reply(503)] * (TRIES_MAX - 1), reply(401)) as desk:
+    async with desk_of(*[reply(503)] * (ADOBE_TRIES_MAX - 1), reply(401)) as desk:
         with pytest.raises(PlatformError, match="answered 401"):
             await desk.platform.make(READ)
-    assert len(desk.server.received) == TRIES_MAX
+    assert len(desk.server.received) == ADOBE_TRIES_MAX
 
 
 async def test_a_file_for_which_the_last_try_is_refused_is_no_empty_file() -> None:
-    async with desk_of(*[reply(503)] * (TRIES_MAX - 1), reply(401)) as desk:
+    async with desk_of(*[reply(503)] * (ADOBE_TRIES_MAX - 1), reply(401)) as desk:
         with pytest.raises(PlatformError, match="answered 401"):
             async with desk.platform.download("/file", total_seconds_max=5):
                 raise AssertionError("there is nothing to read")
-    assert len(desk.server.received) == TRIES_MAX
+    assert len(desk.server.received) == ADOBE_TRIES_MAX
 
 
 async def test_a_token_that_is_refused_twice_is_an_error() -> None:
@@ -203,6 +203,7 @@ async def test_a_token_that_is_refused_twice_is_an_error() -> None:
         (f"{REGISTRY}/tenant/schemas", "Adobe's Schema Registry", "Manage Schemas"),
         ("/data/foundation/catalog/dataSets", "Adobe's Catalog", "Manage Datasets"),
         (f"{FLOWS}/flows", "Adobe's Flow Service", "Manage Sources"),
+        ("/data/foundation/export/batches/b1/failed", "Adobe's Data Access", "View Datasets"),
         ("/data/core/idnamespace/identities", "Adobe's Identity Service", "Identity Namespaces"),
     ],
 )
@@ -215,6 +216,7 @@ async def test_a_missing_permission_is_named(path: str, service: str, permission
     assert "User region is missing" in str(raised.value)
     assert "(request rq-7)" in str(raised.value)
     assert permission in raised.value.hint
+    assert "--" not in raised.value.hint, "not every command has the options of another"
 
 
 async def test_what_is_not_there_is_none_where_that_is_asked() -> None:
@@ -266,7 +268,7 @@ async def test_a_service_that_cannot_be_reached_is_said_so() -> None:
         with pytest.raises(PlatformError, match="does not take connections"):
             await platform.make(READ)
         await transport.aclose()
-    assert len(clock.slept) == TRIES_MAX - 1
+    assert len(clock.slept) == ADOBE_TRIES_MAX - 1
 
 
 async def test_a_token_service_that_stumbles_is_asked_again_and_a_refusal_is_not() -> None:
@@ -350,7 +352,7 @@ def test_of_an_answer_what_is_meant_for_people_is_quoted(body: bytes, said: str)
 
 
 def test_what_is_quoted_is_short() -> None:
-    assert len(quoted(json.dumps({"title": "x" * 10_000}).encode())) == QUOTED_CHARACTERS_MAX + 1
+    assert len(quoted(json.dumps({"title": "x" * 10_000}).encode())) == DETAIL_CHARACTERS_MAX + 1
 
 
 async def test_half_an_answer_to_reading_is_asked_for_again() -> None:

@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 
 from streamer.core.errors import StreamerError
+from streamer.core.provision_limits import ADOBE_INLET_SECONDS_MAX
 from streamer.provision.aep_readiness import (
     FLOW_READY_SECONDS,
-    INLET_SECONDS_MAX,
     LOOK_SECONDS,
     Inlet,
     Knock,
@@ -107,7 +107,7 @@ async def test_an_inlet_that_never_comes_is_an_error_in_the_end() -> None:
         with pytest.raises(StreamerError, match="the inlet takes no calls: it answered 404") as e:
             await waiter.wait()
         assert "run the command again" in e.value.hint
-        assert sum(here.clock.slept) == INLET_SECONDS_MAX
+        assert sum(here.clock.slept) == ADOBE_INLET_SECONDS_MAX
 
 
 async def test_an_old_token_is_renewed_and_a_refused_one_ends_the_wait() -> None:

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
+from streamer.core.provision_limits import ADOBE_DOCUMENT_BYTES_MAX, ADOBE_RECORD_BYTES_MAX
 from streamer.provision.aep_records import (
-    DOCUMENT_BYTES_MAX,
-    LINE_BYTES_MAX,
     Record,
     Unreadable,
     read_record,
@@ -172,12 +171,12 @@ async def test_a_bad_line_is_counted_and_the_others_are_read() -> None:
 
 async def test_a_line_beyond_the_bound_is_passed_over_and_never_held() -> None:
     megabyte = b"x" * 2**20
-    long = [megabyte] * (8 * LINE_BYTES_MAX // 2**20)
+    long = [megabyte] * (8 * ADOBE_RECORD_BYTES_MAX // 2**20)
     tracemalloc.start()
     found = await read_all(b'{"_id": "a"}\n', *long, b'\n{"_id": "b"}\n', *long)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 3 * LINE_BYTES_MAX
+    assert peak < 3 * ADOBE_RECORD_BYTES_MAX
     assert [type(one) for one in found] == [Record, Unreadable, Record, Unreadable]
     lines = [line async for line in split(pieces_of(b"12345\n123456\n1"), line_bytes_max=5)]
     assert lines == [b"12345", None, b"1"]
@@ -185,5 +184,5 @@ async def test_a_line_beyond_the_bound_is_passed_over_and_never_held() -> None:
 
 async def test_a_document_beyond_the_bound_is_one_unreadable_record() -> None:
     line = b'  "x": "' + b"y" * 2**20 + b'",\n'
-    lines = [b"{\n", *[line] * (DOCUMENT_BYTES_MAX // 2**20 + 2), b'  "_id": "a"\n}\n']
+    lines = [b"{\n", *[line] * (ADOBE_DOCUMENT_BYTES_MAX // 2**20 + 2), b'  "_id": "a"\n}\n']
     assert [type(one) for one in await read_all(*lines)] == [Unreadable]

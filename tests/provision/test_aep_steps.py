@@ -7,11 +7,12 @@ from typing import Any, Literal, get_args
 import pytest
 
 from streamer.core.errors import StreamerError
+from streamer.core.provision_limits import ADOBE_CREATIONS_MAX
 from streamer.provision.aep_plan import DEFAULT_NAME
 from streamer.provision.aep_problem import PlatformError
 from streamer.provision.aep_registry import UNION
 from streamer.provision.aep_removal import IN_PROFILE, NOT_OURS, STAYS, delete, find_removable
-from streamer.provision.aep_step import CREATIONS_MAX, MARK
+from streamer.provision.aep_step import MARK
 from tests.provision.adobe import Site, site
 
 pytestmark = pytest.mark.anyio
@@ -105,11 +106,11 @@ async def test_a_call_of_which_nobody_knows_makes_no_second_one(number: int, kin
 
 async def test_a_step_that_fails_again_and_again_is_given_up() -> None:
     async with site() as here:
-        for _ in range(CREATIONS_MAX):
+        for _ in range(ADOBE_CREATIONS_MAX):
             here.adobe.faults.fail_call(1, 500, method="POST")
         with pytest.raises(PlatformError, match="answered 500"):
             await here.set_up()
-        assert len(here.writes()) == CREATIONS_MAX
+        assert len(here.writes()) == ADOBE_CREATIONS_MAX
 
 
 @pytest.mark.parametrize("number", range(1, CALLS + 1))

@@ -4,6 +4,8 @@ An event of a dataset tells what happened; a record of a profile tells how thing
 stand, and the last one written wins. So these records go by a destination of
 their own, with its own cursor: they must arrive in order, and a record that
 Adobe refuses must not be tried again together with events that it has taken.
+Each says what its event says and no more; whether Profile then keeps what an
+earlier one said is not sure (docs/aep.md has what is known).
 
 Adobe takes a channel's subscriptions only together with a value for the channel
 itself. Who keeps or takes up one topic wants e-mail, and who gives up the last

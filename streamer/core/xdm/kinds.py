@@ -16,6 +16,8 @@ from typing import Literal
 
 import msgspec
 
+from streamer.core.mapping_limits import ARRAY_ITEMS_MAX, NUMBER_BITS_MAX
+
 Kind = Literal[
     "text", "integer", "number", "boolean", "date-time", "date-time-ms", "uri", "email", "id",
     "json", "array", "devices",
@@ -30,14 +32,8 @@ TENANT_KINDS: tuple[Kind, ...] = ("text", "integer", "number", "boolean", "date-
 Fit = Callable[[object], object]
 """Returns the value as it goes into the field; None if it does not fit. Never raises."""
 
-INTEGER_MAX = 2**53 - 1
+EXACT_INTEGER_MAX = 2**53 - 1
 """Adobe's ``long``: what every reader of JSON reads exactly."""
-
-TEXT_BITS_MAX = 4_096
-"""A larger number is nobody's id, and Python refuses to write one of more than 4,300 digits."""
-
-ARRAY_ITEMS_MAX = 1_000
-"""Items of a list that are looked at: no entity has room for more."""
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _ID = re.compile(r"(?!//)(?:[A-Za-z0-9\-._~!$&'()*+,;=@/?]|%[0-9A-Fa-f]{2})+")
@@ -55,9 +51,13 @@ def fit_text(value: object) -> str | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return str(value) if value.bit_length() <= TEXT_BITS_MAX else None
+        return str(value) if value.bit_length() <= NUMBER_BITS_MAX else None
     if isinstance(value, float) and math.isfinite(value):
-        return str(int(value)) if value.is_integer() and abs(value) <= INTEGER_MAX else str(value)
+        return (
+            str(int(value))
+            if value.is_integer() and abs(value) <= EXACT_INTEGER_MAX
+            else str(value)
+        )
     return None
 
 
@@ -77,7 +77,7 @@ def fit_integer(value: object) -> int | None:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if -INTEGER_MAX <= value <= INTEGER_MAX else None
+    return value if -EXACT_INTEGER_MAX <= value <= EXACT_INTEGER_MAX else None
 
 
 def fit_number(value: object) -> int | float | None:

@@ -21,6 +21,7 @@ import msgspec
 
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent, has_usable_time
+from streamer.core.mapping_limits import MAPPING_PLANS_MAX, WRITTEN_SECONDS_MAX
 from streamer.core.selection import Selection
 from streamer.core.times import rfc3339_seconds
 from streamer.core.xdm import builtin, consent
@@ -35,13 +36,7 @@ from streamer.core.xdm.settings import MappingSettings
 from streamer.core.xdm.shedding import shed_to_fit
 from streamer.core.xdm.tenant_group import require_extra_fields
 
-PLANS_MAX = 500
-"""Plans that are kept: six times as many as types are known. Types come from outside."""
-
-SECONDS_MAX = 4_096
-"""Moments whose text is kept: events come in about the order of their times."""
-
-DIGITS_MAX = 4_300
+INTEGER_DIGITS_MAX = 4_300
 """Python refuses to read an integer of more."""
 
 
@@ -94,7 +89,7 @@ class Mapper:
         self.rules = self._all_rules(layers)
         """Every rule that is applied; of two that give a value, the later wins."""
         self._steps = self._all_steps()
-        self._plan_of = lru_cache(PLANS_MAX)(self._make_plan)
+        self._plan_of = lru_cache(MAPPING_PLANS_MAX)(self._make_plan)
 
     def map(self, event: StoredEvent, body: bytes) -> Mapped | Unmappable | None:
         """Make the entity of an event.
@@ -257,7 +252,7 @@ def _document_leniently(body: bytes) -> dict[str, Any] | None:
 
 
 def _integer(digits: str) -> int | None:
-    return int(digits) if len(digits) <= DIGITS_MAX else None
+    return int(digits) if len(digits) <= INTEGER_DIGITS_MAX else None
 
 
 def _finite(text: str) -> float | None:
@@ -269,4 +264,4 @@ def _moment(milliseconds: int) -> str:
     return f"{_second(milliseconds // 1000)[:-1]}.{milliseconds % 1000:03d}Z"
 
 
-_second = lru_cache(SECONDS_MAX)(rfc3339_seconds)
+_second = lru_cache(WRITTEN_SECONDS_MAX)(rfc3339_seconds)

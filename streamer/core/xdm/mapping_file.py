@@ -19,6 +19,7 @@ from typing import TypeGuard
 import msgspec
 
 from streamer.core.errors import ConfigurationError
+from streamer.core.mapping_limits import MAPPING_RULES_MAX
 from streamer.core.selection import Selection, validate_pattern
 from streamer.core.xdm.language.expression import Expression, ExpressionError, read_expression
 from streamer.core.xdm.language.names import suggestion
@@ -30,9 +31,6 @@ from streamer.core.xdm.mapping_paths import (
     check_removal,
 )
 from streamer.core.xdm.rule import Rule, quoted
-
-RULES_MAX = 1_000
-"""Rules of one file: twenty times as many as the built-in mapping has for any type."""
 
 _TOP = ("rules", "remove", "fields")
 _RULE = ("destination", "source", "constant", "types", "note")
@@ -177,8 +175,8 @@ class _Reading:
         if not isinstance(raw, list) or not all(isinstance(one, dict) for one in raw):
             self._complain(("rules",), "must be tables", "Write `[[rules]]` above each rule.")
             return ()
-        if len(raw) > RULES_MAX:
-            self._complain(("rules",), f"must not be more than {RULES_MAX:,}")
+        if len(raw) > MAPPING_RULES_MAX:
+            self._complain(("rules",), f"must not be more than {MAPPING_RULES_MAX:,}")
             return ()
         made = [self._rule(one, ("rules", index)) for index, one in enumerate(raw)]
         return tuple(rule for rule in made if rule is not None)

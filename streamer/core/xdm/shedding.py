@@ -16,17 +16,13 @@ from typing import Any
 
 import msgspec
 
+from streamer.core.mapping_limits import (
+    SHED_LINE_BYTES_MAX,
+    SHED_REASON_BYTES_MAX,
+    SHED_RECIPIENTS_MAX,
+)
 from streamer.core.xdm.plan import Unfit
 from streamer.core.xdm.settings import MappingSettings
-
-RECIPIENTS_MAX = 10
-"""Devices that are kept of a push message that went to many, once there is no room for all."""
-
-REASON_BYTES_MAX = 1_024
-"""What is kept of the reason of a failure: more than any mail server says."""
-
-LINE_BYTES_MAX = 256
-"""What is kept of a subject or a link when even that is too much."""
 
 _REASONS = frozenset({"failureMessage", "emailBouncedDetails", "reason"})
 _LINES = frozenset({"subject", "mailingName", "href", "linkURL", "url"})
@@ -83,9 +79,9 @@ def _steps(own: Entity, bytes_max: int) -> Iterator[tuple[str, Callable[[Entity]
     yield "content", lambda _: _drop(own, "content")
     yield "headers", lambda _: _drop(own, "headers")
     yield "recipients", lambda _: _shorten(own, "recipients")
-    yield "failureMessage", lambda entity: _cut(entity, _REASONS, REASON_BYTES_MAX)
+    yield "failureMessage", lambda entity: _cut(entity, _REASONS, SHED_REASON_BYTES_MAX)
     yield "raw", lambda _: _drop(own, "raw")
-    yield "subject and href", lambda entity: _cut(entity, _LINES, LINE_BYTES_MAX)
+    yield "subject and href", lambda entity: _cut(entity, _LINES, SHED_LINE_BYTES_MAX)
 
 
 def _drop(own: Entity, name: str) -> bool:
@@ -94,9 +90,9 @@ def _drop(own: Entity, name: str) -> bool:
 
 def _shorten(own: Entity, name: str) -> bool:
     items = own.get(name)
-    if not isinstance(items, list) or len(items) <= RECIPIENTS_MAX:
+    if not isinstance(items, list) or len(items) <= SHED_RECIPIENTS_MAX:
         return False
-    own[name] = items[:RECIPIENTS_MAX]
+    own[name] = items[:SHED_RECIPIENTS_MAX]
     return True
 
 

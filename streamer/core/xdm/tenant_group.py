@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from streamer.core.errors import ConfigurationError
-from streamer.core.xdm.kinds import DEVICE_FIELDS, INTEGER_MAX, TENANT_KINDS, Kind
+from streamer.core.xdm.kinds import DEVICE_FIELDS, EXACT_INTEGER_MAX, TENANT_KINDS, Kind
 
 TENANT = "_{tenant}"
 """Stands in a path for the tenant's name with an underscore in front."""
@@ -204,7 +204,7 @@ def _json_type(kind: str) -> dict[str, Any]:
     """Write a kind as Adobe writes its own: a ``long`` is an integer with these bounds."""
     match kind:
         case "integer":
-            return {"type": "integer", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX}
+            return {"type": "integer", "minimum": -EXACT_INTEGER_MAX, "maximum": EXACT_INTEGER_MAX}
         case "number" | "boolean":
             return {"type": kind}
         case "date-time":

@@ -9,7 +9,8 @@ import pytest
 
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent
-from streamer.core.xdm.mapper import PLANS_MAX, Mapped, Mapper, Unmappable
+from streamer.core.mapping_limits import MAPPING_PLANS_MAX
+from streamer.core.xdm.mapper import Mapped, Mapper, Unmappable
 from streamer.core.xdm.settings import Identity, MappingSettings
 from tests.core.xdm.events import (
     AT_SECONDS,
@@ -199,9 +200,9 @@ def test_the_same_event_gives_the_same_bytes_whatever_was_mapped_between() -> No
 
 def test_types_that_strangers_invent_are_not_remembered_for_ever() -> None:
     mapper = Mapper(SETTINGS)
-    for number in range(PLANS_MAX + 50):
+    for number in range(MAPPING_PLANS_MAX + 50):
         mapped(body_of("email", f"metric_{number}"), mapper)
-    assert mapper._plan_of.cache_info().currsize == PLANS_MAX
+    assert mapper._plan_of.cache_info().currsize == MAPPING_PLANS_MAX
 
 
 def test_an_event_without_type_or_metric_is_unknown() -> None:

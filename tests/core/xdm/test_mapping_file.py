@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.core.errors import ConfigurationError
+from streamer.core.mapping_limits import MAPPING_RULES_MAX
 from streamer.core.xdm.mapper import Mapper
-from streamer.core.xdm.mapping_file import RULES_MAX, MappingErrors, read_mapping
+from streamer.core.xdm.mapping_file import MappingErrors, read_mapping
 from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import MappingSettings
 
@@ -265,9 +266,9 @@ types = 5
 
 def test_a_file_has_a_limit_of_rules() -> None:
     one = rule() + "\n"
-    assert len(read_mapping(one * RULES_MAX, origin="x").rules) == RULES_MAX
+    assert len(read_mapping(one * MAPPING_RULES_MAX, origin="x").rules) == MAPPING_RULES_MAX
     with pytest.raises(MappingErrors, match="not be more than 1,000"):
-        read_mapping(one * (RULES_MAX + 1), origin="x")
+        read_mapping(one * (MAPPING_RULES_MAX + 1), origin="x")
 
 
 def test_rules_in_one_list_are_told_with_its_line() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from streamer.core.mapping_limits import SHED_REASON_BYTES_MAX, SHED_RECIPIENTS_MAX
 from streamer.core.xdm.mapper import Mapped, Mapper, Unmappable
 from streamer.core.xdm.settings import ENTITY_BYTES_MAX, MappingSettings
-from streamer.core.xdm.shedding import REASON_BYTES_MAX, RECIPIENTS_MAX, cut_text
+from streamer.core.xdm.shedding import cut_text
 from tests.core.xdm.events import SETTINGS, body_of, mapped, own, stored
 
 DEVICES = [{"device_id": f"{number:0200}"} for number in range(30)]
@@ -74,8 +75,8 @@ def test_things_go_in_the_documented_order_and_no_more_than_needed(
     group = own(entity)
     assert ("content" in group) == ("content" not in lost)
     assert ("headers" in group) == ("headers" not in lost)
-    assert len(group["recipients"]) == (RECIPIENTS_MAX if "recipients" in lost else 30)
-    cut = REASON_BYTES_MAX if "failureMessage" in lost else 3_000
+    assert len(group["recipients"]) == (SHED_RECIPIENTS_MAX if "recipients" in lost else 30)
+    cut = SHED_REASON_BYTES_MAX if "failureMessage" in lost else 3_000
     assert group["failureMessage"] == "f" * cut
 
 
@@ -85,7 +86,7 @@ def test_a_reason_is_cut_wherever_it_stands() -> None:
     entity, lost = shed(body, settings)
     assert lost == ("failureMessage",)
     journeys = entity["_experience"]["customerJourneyManagement"]
-    cut = "é" * (REASON_BYTES_MAX // 2)
+    cut = "é" * (SHED_REASON_BYTES_MAX // 2)
     assert own(entity)["failureMessage"] == cut
     assert entity["directMarketing"]["emailBouncedDetails"] == cut
     assert journeys["messageDeliveryfeedback"]["messageFailure"]["reason"] == cut

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from streamer.core.mapping_limits import EXPRESSION_CHARACTERS_MAX, EXPRESSION_DEPTH_MAX
 from streamer.core.xdm.language.function import Argument, Function
 from streamer.core.xdm.language.functions import FUNCTIONS
 from streamer.core.xdm.language.functions_choice import nothing
@@ -29,20 +30,12 @@ from streamer.core.xdm.language.paths import Evaluate, follow
 from streamer.core.xdm.language.tokens import ExpressionError, Step, Token, tokens
 
 __all__ = [
-    "CHARACTERS_MAX",
-    "DEPTH_MAX",
     "Evaluate",
     "Expression",
     "ExpressionError",
     "compile_expression",
     "read_expression",
 ]
-
-CHARACTERS_MAX = 4096
-"""Adobe's own limit for an expression."""
-
-DEPTH_MAX = 50
-"""Calls and operators within each other: far more than anybody reads, far less than the stack."""
 
 _METHODS = ("equals", "equalsIgnoreCase")
 
@@ -88,9 +81,10 @@ def read_expression(text: str) -> Expression:
     Raises:
         ExpressionError: It means nothing, or nothing that is allowed.
     """
-    if len(text) > CHARACTERS_MAX:
+    if len(text) > EXPRESSION_CHARACTERS_MAX:
         raise ExpressionError(
-            f"an expression has at most {CHARACTERS_MAX:,} characters", CHARACTERS_MAX
+            f"an expression has at most {EXPRESSION_CHARACTERS_MAX:,} characters",
+            EXPRESSION_CHARACTERS_MAX,
         )
     reader = _Reader(text)
     node = reader.whole()
@@ -178,7 +172,7 @@ class _Reader:
     def _deeper(self, read: Callable[[], _Node], position: int) -> _Node:
         """Read what is inside of something, as far as the stack allows."""
         self._open += 1
-        if self._open > DEPTH_MAX:
+        if self._open > EXPRESSION_DEPTH_MAX:
             raise _too_deep(position)
         node = read()
         self._open -= 1
@@ -276,14 +270,14 @@ class _Reader:
 
     def _node(self, evaluate: Evaluate, position: int, parts: Sequence[_Node]) -> _Node:
         depth = 1 + max((part.depth for part in parts), default=0)
-        if depth > DEPTH_MAX:
+        if depth > EXPRESSION_DEPTH_MAX:
             raise _too_deep(position)
         return _Node(evaluate=evaluate, position=position, depth=depth)
 
 
 def _too_deep(position: int) -> ExpressionError:
     return ExpressionError(
-        f"more than {DEPTH_MAX} calls and operators stand within each other", position
+        f"more than {EXPRESSION_DEPTH_MAX} calls and operators stand within each other", position
     )
 
 

@@ -12,18 +12,12 @@ from typing import Any
 
 import msgspec
 
+from streamer.core.mapping_limits import MADE_TEXT_CHARACTERS_MAX
 from streamer.core.xdm.language.paths import Evaluate
 from streamer.core.xdm.language.tokens import ExpressionError, Step
 
 FAILURES = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError)
 """What a function may raise for values that it is not made for; it then gives no value."""
-
-TEXT_CHARACTERS_MAX = 1_000_000
-"""The longest text that a function makes out of shorter ones: a hundred times what an event may
-take up in Adobe, and far from filling the memory with a stranger's text."""
-
-LIST_ELEMENTS_MAX = 10_000
-"""The longest list that a function makes, for the same reason."""
 
 
 class Argument(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,5 +176,5 @@ def whole_number(value: object) -> int:
 
 def short_enough(characters: int) -> None:
     """Raise ValueError if a text that is to be made would be too long."""
-    if characters > TEXT_CHARACTERS_MAX:
+    if characters > MADE_TEXT_CHARACTERS_MAX:
         raise ValueError("the text would be too long")

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from streamer.core.xdm.language.function import LIST_ELEMENTS_MAX, Function, lenient, strict
-from streamer.core.xdm.language.values import WHOLE_MAX, in_range, number
+from streamer.core.mapping_limits import MADE_LIST_ELEMENTS_MAX
+from streamer.core.xdm.language.function import Function, lenient, strict
+from streamer.core.xdm.language.values import LONG_MAX, in_range, number
 
 _INTEGER_MAX = 2**31 - 1
 
@@ -83,7 +84,7 @@ def _list(value: object) -> list[object]:
 
 
 def _bounded(elements: list[object]) -> list[object]:
-    if len(elements) > LIST_ELEMENTS_MAX:
+    if len(elements) > MADE_LIST_ELEMENTS_MAX:
         raise ValueError("the list would be too long")
     return elements
 
@@ -215,7 +216,7 @@ NUMBERS = (
         arguments=("value",),
         summary="A whole number of up to 64 bits.",
         examples=(('to_bigint("4294967296")', 4_294_967_296),),
-        build=strict(_whole(WHOLE_MAX)),
+        build=strict(_whole(LONG_MAX)),
     ),
     Function(
         name="to_float",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from streamer.core.mapping_limits import MADE_LIST_ELEMENTS_MAX
 from streamer.core.xdm.language.function import (
-    LIST_ELEMENTS_MAX,
     Function,
     lenient,
     prepared,
@@ -46,7 +46,7 @@ def _right(text: object, count: object) -> str:
 def _instr(text: object, part: object, start: object = 0, occurrence: object = 1) -> int:
     whole, wanted, times = text_of(text), text_of(part), whole_number(occurrence)
     place = whole_number(start) - 1
-    if not 1 <= times <= LIST_ELEMENTS_MAX:
+    if not 1 <= times <= MADE_LIST_ELEMENTS_MAX:
         return -1
     for _ in range(times):
         place = whole.find(wanted, place + 1)
@@ -69,11 +69,11 @@ def _split(text: object, separators: object) -> list[str]:
         raise ValueError("no separators, or a text that is none")
     for sign in signs[1:]:
         whole = whole.replace(sign, signs[0])
-    return _bounded(whole.split(signs[0], LIST_ELEMENTS_MAX + 1))
+    return _bounded(whole.split(signs[0], MADE_LIST_ELEMENTS_MAX + 1))
 
 
 def _bounded(parts: list[str]) -> list[str]:
-    if len(parts) > LIST_ELEMENTS_MAX:
+    if len(parts) > MADE_LIST_ELEMENTS_MAX:
         raise ValueError("the list would be too long")
     return parts
 

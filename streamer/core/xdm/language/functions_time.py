@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+from streamer.core.mapping_limits import DATE_PATTERN_CHARACTERS_MAX
 from streamer.core.xdm.language.function import Argument, Function, prepared, strict
 from streamer.core.xdm.language.paths import Evaluate
 from streamer.core.xdm.language.values import number, text_of
@@ -18,9 +19,6 @@ from streamer.core.xdm.language.values import number, text_of
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _PART = re.compile(r"'(?:[^']|'')*'|([A-Za-z])\1*|[^A-Za-z']", re.DOTALL)
-
-PATTERN_CHARACTERS_MAX = 100
-"""Of a date pattern."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -82,8 +80,8 @@ LETTERS: dict[str, _Letters] = {
 
 def _pieces(pattern: str) -> list[_Letters | str]:
     """Cut a pattern; what is no letters stands for itself."""
-    if len(pattern) > PATTERN_CHARACTERS_MAX:
-        raise ValueError(f"a date pattern has at most {PATTERN_CHARACTERS_MAX} characters")
+    if len(pattern) > DATE_PATTERN_CHARACTERS_MAX:
+        raise ValueError(f"a date pattern has at most {DATE_PATTERN_CHARACTERS_MAX} characters")
     pieces: list[_Letters | str] = []
     position = 0
     while position < len(pattern):

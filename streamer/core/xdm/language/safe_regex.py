@@ -19,23 +19,14 @@ import re
 
 import msgspec
 
-PATTERN_CHARACTERS_MAX = 500
-"""A longer pattern is one that nobody can read."""
-
-STEPS_MAX = 10_000_000
-"""Steps of the engine that one search may take: some tenths of a second at the very worst."""
-
-CHOICES_MAX = 1_000
-"""Ways through a pattern's alternatives and optional parts, whatever the text."""
-
-PIECES_MAX = 200
-"""Parts of a pattern, those of a repeated group counted each time."""
-
-TEXT_CHARACTERS_MAX = 100_000
-"""No pattern is tried on a longer text, however simple it is."""
-
-TEXT_CHARACTERS_MIN = 100
-"""A pattern that could be tried on shorter texts only is refused, being of no use."""
+from streamer.core.mapping_limits import (
+    REGEX_CHARACTERS_MAX,
+    REGEX_CHOICES_MAX,
+    REGEX_PIECES_MAX,
+    REGEX_STEPS_MAX,
+    SEARCHED_CHARACTERS_MAX,
+    SEARCHED_CHARACTERS_MIN,
+)
 
 # Tells sets of characters apart: all of Latin-1, and one of what lies beyond.
 _SAMPLE = "".join(map(chr, range(256))) + "\u20ac"
@@ -92,8 +83,8 @@ def compile_pattern(text: str) -> Pattern:
     Raises:
         UnsafePattern: With what is wrong, as a clause.
     """
-    if len(text) > PATTERN_CHARACTERS_MAX:
-        raise UnsafePattern(f"the pattern has more than {PATTERN_CHARACTERS_MAX} characters")
+    if len(text) > REGEX_CHARACTERS_MAX:
+        raise UnsafePattern(f"the pattern has more than {REGEX_CHARACTERS_MAX} characters")
     reader = _Reader(text)
     reader.read()
     try:
@@ -101,7 +92,7 @@ def compile_pattern(text: str) -> Pattern:
     except (re.error, OverflowError, RecursionError) as error:
         raise UnsafePattern(f"the pattern is wrong: {error}") from None
     characters_max = _characters_max(reader)
-    if characters_max < TEXT_CHARACTERS_MIN:
+    if characters_max < SEARCHED_CHARACTERS_MIN:
         raise UnsafePattern("the pattern leaves too many choices to be tried on a stranger's text")
     return Pattern(regex, characters_max)
 
@@ -112,8 +103,8 @@ def _characters_max(reader: _Reader) -> int:
     power = sum(_leaves_a_choice(pieces, index) for index in range(len(pieces)))
     power += any(piece.repeats for piece in pieces)
     power += not reader.is_anchored
-    length = (STEPS_MAX / reader.choices * math.factorial(power)) ** (1 / max(power, 1))
-    return min(TEXT_CHARACTERS_MAX, int(length))
+    length = (REGEX_STEPS_MAX / reader.choices * math.factorial(power)) ** (1 / max(power, 1))
+    return min(SEARCHED_CHARACTERS_MAX, int(length))
 
 
 def _leaves_a_choice(pieces: list[_Piece], index: int) -> bool:
@@ -162,7 +153,7 @@ class _Reader:
         if alternatives > 1:
             self._make_optional(begin)
             self.choices *= alternatives
-            if self.choices > CHOICES_MAX:
+            if self.choices > REGEX_CHOICES_MAX:
                 raise UnsafePattern("the pattern has too many parts or choices")
         return alternatives
 
@@ -204,7 +195,7 @@ class _Reader:
             self.pieces.append(_Piece(characters, repeats=True, optional=False))
         if least == 0:
             self._make_optional(begin)
-        if len(self.pieces) > PIECES_MAX or self.choices > CHOICES_MAX:
+        if len(self.pieces) > REGEX_PIECES_MAX or self.choices > REGEX_CHOICES_MAX:
             raise UnsafePattern("the pattern has too many parts or choices")
 
     def _make_optional(self, begin: int) -> None:

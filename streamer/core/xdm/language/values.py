@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import re
 
-WHOLE_MAX = 2**63 - 1
-"""The largest whole number in XDM, whose ``long`` has 64 bits."""
+LONG_MAX = 2**63 - 1
+"""The largest whole number of Data Prep, whose ``long`` is Java's. What a schema takes is less:
+`streamer.core.xdm.kinds.EXACT_INTEGER_MAX`."""
 
 _NUMERIC = re.compile(r"-?\d{1,19}(?:\.\d{1,30})?", re.ASCII)
 
@@ -76,7 +77,7 @@ def number(value: object) -> int | float | None:
 def in_range(value: int | float) -> int | float | None:
     """Return a result, if Adobe can store it."""
     if isinstance(value, int):
-        return value if -WHOLE_MAX - 1 <= value <= WHOLE_MAX else None
+        return value if -LONG_MAX - 1 <= value <= LONG_MAX else None
     return value if math.isfinite(value) else None
 
 

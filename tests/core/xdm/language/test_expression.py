@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
+from streamer.core.mapping_limits import EXPRESSION_CHARACTERS_MAX, EXPRESSION_DEPTH_MAX
 from streamer.core.xdm.language.expression import (
-    CHARACTERS_MAX,
-    DEPTH_MAX,
     ExpressionError,
     compile_expression,
     read_expression,
@@ -322,7 +321,7 @@ def test_a_mistake_is_told_with_its_place_and_what_to_write(
 
 
 def test_an_expression_can_be_as_long_as_in_data_prep_and_no_longer() -> None:
-    longest = "data.href".ljust(CHARACTERS_MAX)
+    longest = "data.href".ljust(EXPRESSION_CHARACTERS_MAX)
     assert value_of(longest) == SCOPE["data"]["href"]
     with pytest.raises(ExpressionError, match="at most 4,096 characters"):
         compile_expression(longest + " ")
@@ -333,7 +332,7 @@ def test_an_expression_can_be_as_long_as_in_data_prep_and_no_longer() -> None:
     [("(", ")"), ("lower(", ")"), ("!", ""), ("-", ""), ("[", "]"), ("1 + (", ")")],
 )
 def test_an_expression_can_be_as_deep_as_the_limit(before: str, after: str) -> None:
-    deep = DEPTH_MAX - 1
+    deep = EXPRESSION_DEPTH_MAX - 1
     compile_expression(before * deep + "timestamp" + after * deep)(SCOPE)
     with pytest.raises(ExpressionError, match="stand within each other"):
         compile_expression(before * 500 + "timestamp" + after * 500)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.core.xdm.language.function import LIST_ELEMENTS_MAX, TEXT_CHARACTERS_MAX, Function
+from streamer.core.mapping_limits import MADE_LIST_ELEMENTS_MAX, MADE_TEXT_CHARACTERS_MAX
+from streamer.core.xdm.language.function import Function
 from streamer.core.xdm.language.functions import FUNCTIONS, GROUPS, NOT_OFFERED, REFUSED
 from tests.core.xdm.scopes import SCOPE, value_of
 
@@ -243,7 +244,7 @@ def test_a_function_gives_a_value_or_none(expression: str, value: object) -> Non
 
 
 def test_a_strangers_text_makes_no_text_that_fills_the_memory() -> None:
-    scope = SCOPE | {"data": {"x": "a" * (TEXT_CHARACTERS_MAX // 2)}}
+    scope = SCOPE | {"data": {"x": "a" * (MADE_TEXT_CHARACTERS_MAX // 2)}}
     assert value_of("replacestr(data.x, 'a', 'aaa')", scope) is None
     assert value_of("concat(data.x, data.x, 'b')", scope) is None
     assert value_of("join('', [data.x, data.x, 'b'])", scope) is None
@@ -252,7 +253,9 @@ def test_a_strangers_text_makes_no_text_that_fills_the_memory() -> None:
 
 
 def test_a_strangers_text_makes_no_list_without_end() -> None:
-    scope = SCOPE | {"data": {"x": "," * LIST_ELEMENTS_MAX, "list": [1] * LIST_ELEMENTS_MAX}}
+    scope = SCOPE | {
+        "data": {"x": "," * MADE_LIST_ELEMENTS_MAX, "list": [1] * MADE_LIST_ELEMENTS_MAX}
+    }
     assert value_of("split(data.x, ',')", scope) is None
     assert value_of("explode(data.x)", scope) is None
     assert value_of("add_to_array(data.list, 1)", scope) is None

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.core.mapping_limits import REGEX_CHARACTERS_MAX, SEARCHED_CHARACTERS_MAX
 from streamer.core.xdm.language.safe_regex import (
-    PATTERN_CHARACTERS_MAX,
-    TEXT_CHARACTERS_MAX,
     UnsafePattern,
     compile_pattern,
 )
@@ -61,7 +60,7 @@ SEARCH_SECONDS_MAX = 5.0
         ("a)", "closes a group that was not opened"),
         ("[z-a]", "is wrong: "),
         ("a{3,1}", "is wrong: "),
-        ("a" * (PATTERN_CHARACTERS_MAX + 1), "more than 500 characters"),
+        ("a" * (REGEX_CHARACTERS_MAX + 1), "more than 500 characters"),
     ],
 )
 def test_a_pattern_that_could_take_for_ever_is_refused(pattern: str, reason: str) -> None:
@@ -96,8 +95,8 @@ def test_an_ordinary_pattern_is_tried(pattern: str, text: str, groups: list[str]
 @pytest.mark.parametrize(
     ("pattern", "least", "most"),
     [
-        ("[45]\\d\\d", TEXT_CHARACTERS_MAX, TEXT_CHARACTERS_MAX),
-        ("^([^?]*)", TEXT_CHARACTERS_MAX, TEXT_CHARACTERS_MAX),
+        ("[45]\\d\\d", SEARCHED_CHARACTERS_MAX, SEARCHED_CHARACTERS_MAX),
+        ("^([^?]*)", SEARCHED_CHARACTERS_MAX, SEARCHED_CHARACTERS_MAX),
         ("utm_campaign=([^&#]*)", 4_000, 5_000),
         ("^(.*)-(.*)", 4_000, 5_000),
         ("(.*)foo(.*)", 300, 500),
