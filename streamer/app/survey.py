@@ -93,7 +93,7 @@ class Survey:
         if surveyed.sightings:
             store = partial(drift.add, surveyed=surveyed)
             for key in await self._writer.do_within(store, JANITOR_WRITE_SECONDS):
-                self._tell(key)
+                self._tell(key, surveyed.sightings[key].position)
             self._note_saved(surveyed.through)
         elif self._is_worth_saving(surveyed.through):
             save = partial(drift.save_position, position=surveyed.through)
@@ -115,8 +115,11 @@ class Survey:
             self._position = self._saved = drift.surveyed_position(db)
         return drift.survey(db, self._position)
 
-    def _tell(self, key: Key) -> None:
-        """Raise an alarm for what was never seen before; a path names a place and no value."""
-        kind, type_name, path = key
-        what = f"{type_name} {path}".rstrip()
-        self._board.note(alarms.NEWS, "", f"{what}: {_WORDS[kind]}")
+    def _tell(self, key: Key, position: int) -> None:
+        """Raise an alarm for what was never seen before.
+
+        Its name is left to the report: whoever signs can call a field by any text, and alarms go
+        into the log.
+        """
+        kind, _, _ = key
+        self._board.note(alarms.NEWS, "", f"{_WORDS[kind]}, in the event at position {position}")

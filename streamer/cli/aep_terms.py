@@ -90,7 +90,8 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
     if loaded.path is None:
         raise UsageError(
             "there is no configuration file that the destination could be written to",
-            hint="`streamer init` writes one; --config names another.",
+            hint="`streamer customerio setup` writes one, and so does `streamer init`; --config "
+            "names another.",
         )
     config = loaded.config
     if wanted.raw and wanted.mapping:

@@ -20,11 +20,17 @@ from streamer.cli.calls import Place, place_of_url
 from streamer.cli.customerio_api import ask, url_of
 from streamer.cli.customerio_files import configuration, keep_app_api_key, signing_key
 from streamer.cli.customerio_wait import Seen, look, wait_for_test
-from streamer.cli.customerio_webhooks import described, say_left_out, service_listens, wish
+from streamer.cli.customerio_webhooks import (
+    described,
+    say_left_out,
+    service_listens,
+    waits_for_service,
+    wish,
+)
 from streamer.cli.looks import public
 from streamer.clock import SystemClock
 from streamer.config.load import Loaded
-from streamer.core.errors import StoreError, StreamerError, UsageError
+from streamer.core.errors import StreamerError, UsageError
 from streamer.provision import webhooks
 from streamer.provision.app_api import AppApi, Webhook
 from streamer.provision.webhooks import Wanted
@@ -192,12 +198,7 @@ def _take_signing_key(asked: Asked, scene: Scene, webhook: Webhook) -> None:
 def _waits_already(scene: Scene, webhook: Webhook) -> bool:
     """Tell whether an earlier run has proved everything and left it to the service."""
     config = scene.loaded.config
-    if service_listens(config) or not config.database_path.exists():
-        return False
-    try:
-        return common.read_database(config, switch_on.pending).get(scene.source) == webhook.id
-    except StoreError:
-        return False
+    return not service_listens(config) and waits_for_service(config, scene.source, webhook)
 
 
 def _verify(asked: Asked, scene: Scene, webhook: Webhook, listened: bool) -> None:

@@ -123,7 +123,7 @@ def show(desk: Desk, word: str | None, *, json: bool) -> None:
         [
             f"Webhook    {webhook.id} {webhook.name}",
             f"URL        {webhook.url}",
-            f"State      {state_of(webhook)}",
+            f"State      {state_of(webhook)}{_wished(desk, webhook)}",
             f"Opens and clicks  {'every one' if webhook.full_resolution else 'the first only'}",
             f"Content    {'whole messages' if webhook.with_content else 'left out'}",
             f"Events     {' '.join(webhook.events) or 'none'}",
@@ -211,6 +211,16 @@ def wish(config: Config, source: str, webhook_id: int) -> None:
     common.change_database(config, lambda db: switch_on.ask(db, source, webhook_id, now=now))
 
 
+def waits_for_service(config: Config, source: str, webhook: Webhook) -> bool:
+    """Tell whether the service is to switch a webhook on, as far as this user can see."""
+    if not config.database_path.exists():
+        return False
+    try:
+        return common.read_database(config, switch_on.pending).get(source) == webhook.id
+    except StoreError:
+        return False
+
+
 def described(found: Sequence[Difference]) -> list[str]:
     """Write differences for people; of events, those that come and go."""
     lines = []
@@ -228,6 +238,11 @@ def say_left_out(events: Sequence[str]) -> None:
     """Tell which events Customer.io does not know here."""
     if events:
         console.say([f"this region of Customer.io does not know, so left out: {', '.join(events)}"])
+
+
+def _wished(desk: Desk, webhook: Webhook) -> str:
+    waits = webhook.disabled and waits_for_service(desk.config, desk.source, webhook)
+    return "; `streamer serve` switches it on when it is up" if waits else ""
 
 
 def _worded(value: object) -> str:

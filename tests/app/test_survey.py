@@ -124,7 +124,7 @@ async def test_what_is_new_is_counted_and_told_once(office: Office) -> None:
     office.put(1, 2, score=1)
     await office.run()
     assert office.rows()["data.score"].events == 2
-    assert office.told() == ["email.sent data.score: a field that is new"]
+    assert office.told() == ["a field that is new, in the event at position 2"]
     office.put(3, score=1)
     await office.run()
     assert office.rows()["data.score"].events == 3

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -196,6 +196,12 @@ class Person:
     def press_send_test(self) -> str | None:
         """Press the button; return why the call failed, None when it was acknowledged."""
         return self._portal.call(self.customerio.send_test, self.webhook)
+
+    def let_happen(self, events: Sequence[Mapping[str, Any]]) -> int:
+        """Let events happen to people; return how many calls follow, when all were made."""
+        calls: int = self._portal.call(self.customerio.happen, *events)
+        self._portal.call(self.customerio.idle)
+        return calls
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Look into the database."""

@@ -9,6 +9,7 @@ import pytest
 from streamer.cli.aep_session import SECRET_VARIABLE
 from tests.cli.aep_desk import AepDesk, aep_desk
 from tests.stand_ins.aep import Adobe
+from tests.support.adobe import needs_adobe
 
 __all__ = ["aep_desk"]
 
@@ -26,6 +27,7 @@ def findings(desk: AepDesk, *more: str) -> dict[str, str]:
     return {one["code"]: one["state"] for one in found["findings"] if one["code"] != "clock"}
 
 
+@needs_adobe
 def test_a_fresh_set_up_is_fine_in_every_respect(aep_desk: AepDesk) -> None:
     aep_desk.set_up("--consent", "--profile")
     assert findings(aep_desk) == dict.fromkeys(LOOKS, "ok")
@@ -94,6 +96,7 @@ def test_what_is_wrong_is_found(
     assert findings(aep_desk)[code] == state
 
 
+@needs_adobe
 def test_a_missing_field_is_named(aep_desk: AepDesk) -> None:
     aep_desk.set_up()
     lose_a_field(aep_desk.adobe)
@@ -159,6 +162,7 @@ def test_without_a_token_nothing_else_is_looked_at(
     assert findings(aep_desk) == {"aep.token": "failed"}
 
 
+@needs_adobe
 def test_a_look_that_fails_does_not_end_the_rest(aep_desk: AepDesk) -> None:
     aep_desk.set_up()
     aep_desk.adobe.faults.fail_call(1, 403, path_part="/identities")

@@ -17,6 +17,7 @@ _BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`([^`]+)`")
 _LINK = re.compile(r"\[[^]]+\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_TABLE = re.compile(r"^\|.+\|\n\|[ -|]+\|\n((?:\|.+\|\n)+)", re.MULTILINE)
 _ANCHOR = re.compile(r'<a id="([^"]+)">')
 
 
@@ -54,6 +55,15 @@ def anchors(page: Path) -> set[str]:
     """Return the places of a page that a link can name."""
     headings = {_slug(heading) for heading in _HEADING.findall(prose(page))}
     return headings | set(_ANCHOR.findall(text(page)))
+
+
+def table(page: Path, heading: str) -> list[list[str]]:
+    """Return the rows of the first table below a heading of the second level."""
+    _, found, rest = text(page).partition(f"\n## {heading}\n")
+    assert found, heading
+    rows = _TABLE.search(rest.split("\n## ")[0])
+    assert rows, heading
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[1].splitlines()]
 
 
 def commands(page: Path) -> Iterator[str]:

@@ -15,16 +15,6 @@ from tests.docs.generate import PAGE
 from tests.docs.pages import ROOT
 
 
-def table(heading: str) -> list[list[str]]:
-    """Return the rows of the first table below a heading."""
-    _, found, rest = pages.text(PAGE).partition(f"\n## {heading}\n")
-    assert found
-    [rows] = re.findall(
-        r"^\|.+\|\n\|[ -|]+\|\n((?:\|.+\|\n)+)", rest.split("\n## ")[0], re.MULTILINE
-    )
-    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()]
-
-
 def test_the_generated_parts_are_current() -> None:
     page = pages.text(PAGE)
     assert generate.render(page) == page, "run `python -m tests.docs.generate`"
@@ -63,11 +53,11 @@ def test_the_layers_are_those_that_the_contract_enforces() -> None:
         if one.get("containers") == ["streamer"]
     ]
     enforced = [re.findall(r"\w+", layer) for layer in contract["layers"]]
-    assert [re.findall(r"`(\w+)`", row[0]) for row in table("Layers")] == enforced
+    assert [re.findall(r"`(\w+)`", row[0]) for row in pages.table(PAGE, "Layers")] == enforced
 
 
 def test_each_promise_names_tests_that_exist() -> None:
-    rows = table("Promises")
+    rows = pages.table(PAGE, "Promises")
     assert [row[0] for row in rows] == [f"P{number}" for number in range(1, 9)]
     for promise, _, proof in rows:
         named = re.findall(r"`(tests/[\w/.]+)`", proof)

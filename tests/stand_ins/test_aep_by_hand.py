@@ -47,6 +47,8 @@ def test_it_says_what_to_configure_logs_requests_and_stops_at_once() -> None:
         _, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0
     assert found["tenant"] == "widgets"
+    assert f"streamer aep setup --org {found['ims_org_id']} --client-id" in text
+    assert "Adobe's own schemas are" in text
     assert "/widgets/schemas/" in found["schema_id"]
     assert "POST /ims/token/v3 200" in errors
     assert secret not in errors

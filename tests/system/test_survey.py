@@ -28,7 +28,7 @@ def test_what_is_new_is_delivered_and_told_across_a_kill(
     eventually(lambda: installation.value(SCORE) == 1, "it is counted")
     alarm = "SELECT message FROM alarms WHERE code = 'STR-110'"
     eventually(lambda: installation.value(alarm), "the alarm is stored")
-    assert installation.value(alarm) == "email.sent data.score: a field that is new"
+    assert installation.value(alarm) == "a field that is new, in the event at position 1"
     process.signal(signal.SIGKILL)
     process.wait()
     process = installation.start()

@@ -16,6 +16,9 @@ from pathlib import Path
 from tests.stand_ins.aep.adobe import Adobe, SeededInlet
 from tests.stand_ins.aep.server import aep_stand_in
 
+BESIDE = Path(__file__).resolve().parents[3].parent / "shared" / "adobe"
+"""Where tests look for Adobe's files too."""
+
 GUIDE = """\
 Adobe Experience Platform, a stand-in for it: {url}
 
@@ -38,9 +41,19 @@ platform_url = "{url}"
 and say in the environment: ADOBE_CLIENT_SECRET={adobe.client_secret}
 
 To have everything set up instead, give the platform's address, the organisation and the
-credentials from above to the set-up; a new dataflow takes data after {wait:g} s.
+credentials from above to the set-up; a new dataflow takes data after {wait:g} s:
+
+streamer aep setup --org {adobe.org_id} --client-id {adobe.client_id} \\
+    --ims-url {url} --platform-url {url}
+
+{known}
 Stop with Ctrl-C.
 """
+
+KNOWN = "Adobe's own schemas are known, and entities are judged by them."
+UNKNOWN = """\
+Adobe's own schemas are not known (--adobe DIRECTORY): standard fields are not judged, and
+`streamer aep doctor` finds that the schema lacks them."""
 
 
 def arguments() -> argparse.Namespace:
@@ -49,7 +62,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9001, help="0: any that is free")
     parser.add_argument("--tenant", default="acme", help="without the underscore in front")
-    parser.add_argument("--adobe", type=Path, help="directory with Adobe's xdm and openapi")
+    parser.add_argument(
+        "--adobe",
+        type=Path,
+        default=BESIDE if BESIDE.is_dir() else None,
+        help=f"directory with Adobe's xdm and openapi; {BESIDE} if it is there",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of names and of chance")
     parser.add_argument(
         "--flow-ready-seconds", type=float, default=300, help="until a new dataflow takes data"
@@ -63,7 +81,11 @@ def arguments() -> argparse.Namespace:
 def guide(adobe: Adobe, inlet: SeededInlet) -> str:
     """Say what to configure."""
     return GUIDE.format(
-        url=adobe.url, adobe=adobe, inlet=inlet, wait=adobe.rules.flow_ready_seconds
+        url=adobe.url,
+        adobe=adobe,
+        inlet=inlet,
+        wait=adobe.rules.flow_ready_seconds,
+        known=KNOWN if adobe.directory else UNKNOWN,
     )
 
 
