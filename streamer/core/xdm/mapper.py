@@ -1,7 +1,7 @@
 """Makes an XDM entity of an event: the mapping as one pure function.
 
 The rules are data: the built-in ones, and those of mapping files layered over
-them. They are made ready once for each type of event, as a `Plan`, and a plan is
+them. They are made ready once for each type of event, as a plan, and a plan is
 applied to each event of its type. The same event and the same settings give the
 same bytes, so a repeat after a crash carries the same id and Adobe drops it.
 
