@@ -296,5 +296,5 @@ def _read(call: Call, answer: Answer) -> Any:  # noqa: ANN401 - whatever JSON it
         return None
     try:
         return json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise refused(call.method, call.path, answer, "what it answered is no JSON") from None
