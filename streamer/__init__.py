@@ -18,8 +18,10 @@ Read in this order:
 4. `streamer.store.writer`: how one fsync serves many.
 5. `streamer.ingest.front` and `streamer.drain.track`: the two loops.
 6. `streamer.app.service`: how they are joined, and stopped in the right order.
+7. `streamer.core.xdm` and `streamer.destinations.aep`: how an event becomes Adobe's,
+   and `streamer.provision`: how the two ends of the way are set up.
 
 The layers, each of which knows only those below it: ``cli``, ``app``,
-``config``, ``web``, ``ingest`` beside ``drain``, ``store`` beside
+``provision``, ``config``, ``web``, ``ingest`` beside ``drain``, ``store`` beside
 ``destinations``, ``observe``, ``clock`` and ``disk``, ``core``.
 """

@@ -1,4 +1,4 @@
-"""Directories stay made, which only the order of system calls can show."""
+"""Directories and files stay made, which only the order of system calls can show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from streamer.disk import make_directory, sync_directory, sync_file
+from streamer.disk import (
+    create_file,
+    make_directory,
+    replace_file,
+    sync_directory,
+    sync_file,
+)
 
 
 @pytest.fixture
@@ -87,3 +93,49 @@ def test_files_and_directories_are_synced(tmp_path: Path, calls: list[tuple[str,
     assert calls == [("synced", file), ("synced", tmp_path)]
     with pytest.raises(NotADirectoryError):
         sync_directory(file)
+
+
+def test_a_file_is_replaced_whole_and_durably(
+    tmp_path: Path, calls: list[tuple[str, Path]]
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    with file.open("rb") as reader:
+        replace_file(file, b"new", mode=0o640)
+        assert reader.read() == b"old"
+    assert file.read_bytes() == b"new"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [kind for kind, _ in calls] == ["synced", "synced"]
+    draft, directory = (path for _, path in calls)
+    assert draft.parent == tmp_path != draft
+    assert directory == tmp_path
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_fails_in_the_middle_leaves_the_old_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        replace_file(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_is_created_once_and_then_never_replaced(
+    tmp_path: Path, calls: list[tuple[str, Path]]
+) -> None:
+    file = tmp_path / "file"
+    create_file(file, b"first")
+    calls.clear()
+    with pytest.raises(FileExistsError):
+        create_file(file, b"second")
+    assert file.read_bytes() == b"first"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert calls[-1] == ("synced", tmp_path), "whoever was quicker may not have come so far"
+    assert list(tmp_path.iterdir()) == [file]

@@ -17,10 +17,10 @@ from pathlib import Path
 import msgspec
 
 from streamer.cli.aep_session import SECRET_VARIABLE
+from streamer.config.keeping import keep_secret
 from streamer.config.secrets import resolve
-from streamer.core.errors import ConfigurationError, StreamerError, UsageError
+from streamer.core.errors import ConfigurationError, UsageError
 from streamer.destinations.common_options import Secret
-from streamer.disk import make_directory, sync_directory
 
 UNIT_CREDENTIALS = Path("/etc/streamer/credentials")
 """The shipped unit hands every file in it to the service, which cannot read them itself."""
@@ -95,34 +95,6 @@ def _ask() -> str:
 
 
 def store(secret: ClientSecret) -> None:
-    """Write the secret where the configuration will look for it, whole or not at all."""
-    path = secret.store_in
-    if path is None:
-        return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        make_directory(path.parent)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-                file.write(secret.value + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            _give_to_owner_of(path.parent, draft)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        sync_directory(path.parent)
-    except OSError as error:
-        raise StreamerError(
-            f"the client secret cannot be kept in {path}: {error.strerror}",
-            hint="Run the command as the service's user, such as `sudo -u streamer`, or say "
-            "--client-secret-file.",
-        ) from error
-
-
-def _give_to_owner_of(directory: Path, draft: Path) -> None:
-    """Let the service read what root writes for it."""
-    if os.geteuid() == 0:
-        owner = directory.stat()
-        os.chown(draft, owner.st_uid, owner.st_gid)
+    """Write the secret where the configuration will look for it."""
+    if secret.store_in is not None:
+        keep_secret(secret.store_in, secret.value)

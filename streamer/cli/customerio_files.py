@@ -13,6 +13,7 @@ from streamer.cli.init import DATA_DIRECTORY, FILE_NAME, write_file
 from streamer.cli.known import choose_source
 from streamer.config.edit import set_table
 from streamer.config.generated import SIGNING_KEY_FILE
+from streamer.config.keeping import keep_secret
 from streamer.config.load import Loaded
 from streamer.config.template import render
 from streamer.config.toml_file import MissingFileError
@@ -66,7 +67,7 @@ def keep_app_api_key(
         if path is None:
             console.say([f"sources.{source}.app_api_key cannot be read here: kept as it is"])
         else:
-            customerio_keys.keep(path, key)
+            keep_secret(path, key)
     if set_table(loaded.path, ("sources", source), values):
         console.print_text([f"Wrote {' and '.join(values)} of the source to {loaded.path}."])
     return common.load_config(loaded.path)
@@ -81,13 +82,13 @@ def _kept(loaded: Loaded, source: str, key: str, key_file: Path | None) -> dict[
         secret = Secret(credential=f"{source}-{APP_API_KEY_FILE}")
         path = customerio_keys.place_of(secret, os.environ)
         if path is not None:
-            customerio_keys.keep(path, key)
+            keep_secret(path, key)
             console.print_text(
                 ["The service is given the App API key when it is restarted, not by a reload."]
             )
             return {"credential": path.name}
     path = loaded.config.database_path.with_name(f"{source}-{APP_API_KEY_FILE}")
-    customerio_keys.keep(path, key)
+    keep_secret(path, key)
     return {"file": str(path)}
 
 
@@ -118,6 +119,6 @@ def signing_key(loaded: Loaded, source: str, *, key_file: Path | None) -> Path |
             hint="Put the key there yourself. As root: CREDENTIALS_DIRECTORY="
             "/etc/streamer/credentials streamer customerio setup …",
         )
-    customerio_keys.keep(path, given)
+    keep_secret(path, given)
     console.print_text([f"Wrote the signing key to {path}."])
     return path

@@ -1,21 +1,18 @@
-"""The two keys of a webhook: taken from a file, a variable or a person, and kept in files.
+"""The two keys of a webhook: taken from a file, a variable or a person.
 
-What a person types is never shown, and what is kept is readable for its owner
-alone. It must not know what a key is for.
+What a person types is never shown. It must not know what a key is for.
 """
 
 from __future__ import annotations
 
 import getpass
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from streamer.config.secrets import CREDENTIALS_DIRECTORY, resolve
-from streamer.core.errors import ConfigurationError, StreamerError, UsageError
+from streamer.core.errors import ConfigurationError, UsageError
 from streamer.destinations.common_options import Secret
-from streamer.disk import make_directory, sync_directory
 
 APP_API_KEY_VARIABLE = "STREAMER_CUSTOMERIO_APP_API_KEY"
 SIGNING_KEY_VARIABLE = "STREAMER_CUSTOMERIO_SIGNING_KEY"
@@ -57,34 +54,6 @@ def place_of(secret: Secret, environ: Mapping[str, str]) -> Path | None:
     if secret.credential is not None and directory:
         return Path(directory) / secret.credential
     return None
-
-
-def keep(path: Path, key: str) -> None:
-    """Write a key to a file of its own, whole or not at all, for its owner alone.
-
-    What root writes belongs to whom the directory belongs: the service has to read it.
-    """
-    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    try:
-        make_directory(path.parent)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-                file.write(key + "\n")
-                file.flush()
-                owner = path.parent.stat()
-                if os.geteuid() == 0 and owner.st_uid != 0:
-                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
-                os.fsync(descriptor)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        sync_directory(path.parent)
-    except OSError as error:
-        raise StreamerError(
-            f"{path} cannot be written: {error.strerror}",
-            hint="Run the command as the user that streamer runs as, or as root.",
-        ) from error
 
 
 def _clean(text: str, where: str) -> str:

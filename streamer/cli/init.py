@@ -6,7 +6,6 @@ another one's place only when that is asked for.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from streamer.cli.common import Json
 from streamer.config.generated import SIGNING_KEY_FILE
 from streamer.config.template import render
 from streamer.core.errors import StreamerError, UsageError
+from streamer.disk import create_file, replace_file
 
 FILE_NAME = "streamer.toml"
 DATA_DIRECTORY = "streamer-data"
@@ -56,22 +56,14 @@ def _next_steps(path: Path, data_dir: Path) -> list[str]:
 
 
 def write_file(path: Path, text: str, *, replace: bool) -> None:
-    """Write a draft beside the file and put it in its place: a link never replaces anything."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write the file; one that is there is replaced only where that is said."""
+    content = text.encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            if replace:
-                draft.replace(path)
-            else:
-                path.hardlink_to(draft)
-        finally:
-            draft.unlink(missing_ok=True)
+        if replace:
+            replace_file(path, content)
+        else:
+            create_file(path, content)
     except FileExistsError as error:
         raise UsageError(
             f"{path} is there already", hint="Say --force to replace it; nothing was changed."

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import anyio
 
-from streamer.cli import common, console
+from streamer.cli import common
 from streamer.cli.aep_session import Access, access_of, choose_destination, open_session
 from streamer.cli.known import require_destination
 from streamer.cli.losses import DryKeeper, Keeper
@@ -156,18 +156,8 @@ class _Reader:
 
     async def run(self, access: Access, dataset_id: str, since: int) -> None:
         """Read every batch that has failures and is not known whole."""
-        clock = SystemClock()
-        async with open_session(access, clock) as session:
-            books = Books(
-                session.transport,
-                session.ims,
-                url=access.platform_url,
-                org_id=access.org_id,
-                client_id=access.client_id,
-                sandbox=access.sandbox,
-                clock=clock,
-                notice=lambda text: console.say([text]),
-            )
+        async with open_session(access, SystemClock()) as session:
+            books = Books(session.platform)
             async with aclosing(books.batches(dataset_id, created_since=since)) as batches:
                 async for batch in batches:
                     self.seen.batches += 1

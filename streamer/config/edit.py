@@ -13,7 +13,7 @@ not know what a setting means; `streamer.config.load` says whether it is right.
 from __future__ import annotations
 
 import copy
-import os
+import stat
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ from streamer.config.locate import Lines
 from streamer.config.problems import ConfigurationErrors, KeyPath, Problem, dotted
 from streamer.config.toml_file import TomlFile, read_toml
 from streamer.core.errors import ConfigurationError, StreamerError
-from streamer.disk import sync_directory
+from streamer.disk import replace_file
 
 TablePath = tuple[str, ...]
 Body = list[tuple[Key | None, Item]]
@@ -281,23 +281,9 @@ def _name(key: str) -> str:
 
 def _replace(path: Path, content: bytes) -> None:
     """Put new content in a file's place, with the mode and the owner of the old."""
-    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
         old = path.stat()
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - pathlib opens no descriptors
-                file.write(content)
-                file.flush()
-                made = os.fstat(descriptor)
-                if (made.st_uid, made.st_gid) != (old.st_uid, old.st_gid):
-                    os.fchown(descriptor, old.st_uid, old.st_gid)
-                os.fchmod(descriptor, old.st_mode & 0o7777)
-                os.fsync(descriptor)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        sync_directory(path.parent)
+        replace_file(path, content, mode=stat.S_IMODE(old.st_mode), owner=old)
     except OSError as error:
         raise StreamerError(
             f"{path} cannot be written: {error.strerror}",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from streamer.core.errors import ConfigurationError
 from streamer.core.limits import SECRET_BYTES_MAX
-from streamer.disk import make_directory, sync_directory
+from streamer.disk import create_file, make_directory
 
 SIGNING_KEY_FILE = "signing-key"
 ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file
@@ -60,20 +60,10 @@ def _read(path: Path) -> str | None:
 
 
 def _create(path: Path) -> tuple[str, bool]:
-    """Write a fresh key beside its place and link it there: a link never replaces a file."""
+    """Write a fresh key, unless another process was quicker; return the one that is there now."""
     key = os.urandom(_KEY_BYTES).hex()
-    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "w") as file:  # noqa: PTH123 - pathlib opens no descriptors
-            file.write(key + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(draft)
-    finally:
-        draft.unlink()
-    sync_directory(path.parent)
+    with contextlib.suppress(FileExistsError):
+        create_file(path, f"{key}\n".encode())
     kept = _read(path)
     assert kept is not None
     return kept, kept == key

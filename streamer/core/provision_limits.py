@@ -7,7 +7,7 @@ an answer, before it is said that it does not work.
 
 from __future__ import annotations
 
-from streamer.core.limits import MIB
+from streamer.core.limits import KIB, MIB
 
 # Customer.io's App API.
 
@@ -61,6 +61,9 @@ thirty days that Adobe keeps them is 43,200."""
 
 ADOBE_FILE_SECONDS_MAX = 900.0
 """For one file of failed records, however long it is."""
+
+ADOBE_REFUSAL_BYTES_MAX = 64 * KIB
+"""Of the answer that comes in place of a file."""
 
 ADOBE_RECORD_BYTES_MAX = 4 * MIB
 """Bytes of one failed record: Adobe takes messages of up to 1 MB, and adds what is wrong with

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from streamer.core.errors import ConfigurationError
 from streamer.core.limits import CONFIG_FILE_BYTES_MAX
-from streamer.core.xdm.expression import ExpressionError, compile_expression
+from streamer.core.xdm.language.expression import ExpressionError, compile_expression
 from streamer.core.xdm.mapper import Mapper
 from streamer.core.xdm.mapping_file import Layer, read_mapping
 from streamer.core.xdm.settings import DEFAULT_IDENTITIES, Identity, MappingSettings

@@ -9,27 +9,14 @@ nobody bounds how much fails at once.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
 from typing import Any
 
 import msgspec
 
-from streamer.core.limits import DETAIL_CHARACTERS_MAX, KIB
-from streamer.core.provision_limits import (
-    ADOBE_BATCH_PAGES_MAX,
-    ADOBE_FILE_SECONDS_MAX,
-    ADOBE_TRIES_MAX,
-)
-from streamer.core.retry_after import parse_retry_after
-from streamer.destinations.transport import Answer, TransportError
-from streamer.provision.aep_platform import (
-    CATALOG,
-    FOUNDATION,
-    Call,
-    Platform,
-    path_of,
-)
-from streamer.provision.aep_problem import PlatformError, no_answer, refused
+from streamer.core.limits import DETAIL_CHARACTERS_MAX
+from streamer.core.provision_limits import ADOBE_BATCH_PAGES_MAX, ADOBE_FILE_SECONDS_MAX
+from streamer.provision.aep_platform import CATALOG, FOUNDATION, Platform, path_of
+from streamer.provision.aep_problem import PlatformError
 from streamer.provision.aep_records import Record, Unreadable, read_records, split
 
 EXPORT = f"{FOUNDATION}/export/batches"
@@ -64,8 +51,11 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in FAILED or self.failed_records > 0
 
 
-class Books(Platform):
-    """The platform's books of what it took in; everything else is `Platform`."""
+class Books:
+    """The platform's books of what it took in."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
 
     async def batches(self, dataset_id: str, *, created_since: int) -> AsyncGenerator[Batch]:
         """List the batches of a dataset in the order in which they were begun.
@@ -74,7 +64,7 @@ class Books(Platform):
             PlatformError: the list cannot be had.
         """
         for page_number in range(ADOBE_BATCH_PAGES_MAX):
-            page = await self.get(
+            page = await self._platform.get(
                 path_of(
                     f"{CATALOG}/batches",
                     dataSet=dataset_id,
@@ -108,8 +98,11 @@ class Books(Platform):
         for place, prefix in (("failed", ""), ("meta", "row_errors")):
             async for name in self._files(batch, place, prefix):
                 path = f"{prefix}/{name}".lstrip("/")
-                async with aclosing(self._lines(_file(batch, place, path=path))) as lines:
-                    async for record in read_records(lines):
+                address = _file(batch, place, path=path)
+                async with self._platform.download(
+                    address, total_seconds_max=ADOBE_FILE_SECONDS_MAX
+                ) as pieces:
+                    async for record in read_records(split(pieces)):
                         found = True
                         yield record
             if found:
@@ -118,7 +111,7 @@ class Books(Platform):
     async def _files(self, batch: Batch, place: str, prefix: str) -> AsyncIterator[str]:
         query = {"path": prefix} if prefix else {}
         for page_number in range(ADOBE_BATCH_PAGES_MAX):
-            page = await self.look_up(
+            page = await self._platform.look_up(
                 _file(batch, place, **query, limit=PAGE, start=PAGE * page_number)
             )
             entries = page.get("data") if isinstance(page, Mapping) else None
@@ -128,37 +121,6 @@ class Books(Platform):
                     yield name
             if len(names) < PAGE:
                 return
-
-    async def _lines(self, path: str) -> AsyncGenerator[bytes | None]:
-        """Read a file line by line; None stands for a line that is too long."""
-        call = Call(method="GET", path=path)
-        renewed = False
-        for number in range(1, ADOBE_TRIES_MAX + 1):
-            token = await self._tokens.token()
-            headers = {**self._headers, "Authorization": f"Bearer {token}"}
-            try:
-                async with self._transport.stream(
-                    "GET",
-                    self._url + path,
-                    headers=headers,
-                    total_seconds_max=ADOBE_FILE_SECONDS_MAX,
-                ) as streamed:
-                    if streamed.status == 200:
-                        async for line in split(streamed.pieces()):
-                            yield line
-                        return
-                    body = await streamed.read(64 * KIB)
-                    answer = Answer(streamed.status, streamed.headers, body)
-            except TransportError as error:
-                raise no_answer("GET", path, error) from error
-            if answer.status == 401 and not renewed:
-                renewed = True
-                self._tokens.reject(token)
-            elif number == ADOBE_TRIES_MAX or not self._may_repeat(call, answer):
-                raise refused("GET", path, answer)
-            else:
-                asked = parse_retry_after(answer.headers.get("retry-after", ""), self._clock.now())
-                await self._pause(number, f"Adobe answered {answer.status}", asked)
 
 
 def _name(entry: object) -> str:

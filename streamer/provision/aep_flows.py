@@ -16,8 +16,8 @@ from streamer.provision.aep_step import (
     Change,
     Found,
     Ids,
+    id_of,
     not_as_expected,
-    unreadable_answer,
 )
 
 HTTP_API = {"id": "bc7b00d6-623a-4dfc-9fdb-f1240aeadaeb", "version": "1.0"}
@@ -63,9 +63,7 @@ class _FlowServiceItem:
 
     def created_id(self, answer: Any) -> str:  # noqa: ANN401 - the answer's JSON
         """Read the id."""
-        if not isinstance(answer, dict) or not answer.get("id"):
-            raise unreadable_answer(self.what)
-        return str(answer["id"])
+        return id_of(answer, self.what)
 
     def changes(self, found: Found, ids: Ids) -> Sequence[Change]:
         """Nothing is added to what fits."""
@@ -263,9 +261,7 @@ class MappingSet:
 
     def created_id(self, answer: Any) -> str:  # noqa: ANN401 - the answer's JSON
         """Read the id."""
-        if not isinstance(answer, dict) or not answer.get("id"):
-            raise unreadable_answer(self.what)
-        return str(answer["id"])
+        return id_of(answer, self.what)
 
     def changes(self, found: Found, ids: Ids) -> Sequence[Change]:
         """Nothing is added: dataflows use one version of a set, and somebody may have edited it."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -23,6 +24,7 @@ from streamer.clock import Clock
 from streamer.core.provision_limits import (
     ADOBE_ANSWER_BYTES_MAX,
     ADOBE_PAGES_MAX,
+    ADOBE_REFUSAL_BYTES_MAX,
     ADOBE_TRIES_MAX,
     ADOBE_WAIT_SECONDS_MAX,
 )
@@ -164,23 +166,59 @@ class Platform:
                     raise no_answer(call.method, call.path, error) from error
                 await self._pause(number, f"{error}", None)
                 continue
-            if answer.status == 401 and not renewed:
+            if answer.status == 401 and not (renewed or last):
                 renewed = True
                 self._tokens.reject(token)
-            elif last or not self._may_repeat(call, answer):
+            elif last or not await self._wait_out(call, answer, number):
                 return _read(call, answer)
-            else:
-                asked = parse_retry_after(answer.headers.get("retry-after", ""), self._clock.now())
-                await self._pause(number, f"Adobe answered {answer.status}", asked)
         raise AssertionError("the last try returns or raises")
 
-    def _may_repeat(self, call: Call, answer: Answer) -> bool:
-        if answer.status in _BROKEN:
-            return call.method == "GET"
-        if answer.status not in _BUSY:
+    @asynccontextmanager
+    async def download(
+        self, path: str, *, total_seconds_max: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Read a file piece by piece, whose length nobody bounds.
+
+        Only the asking is repeated: whoever has read a part of it knows what to make of the part.
+
+        Raises:
+            ImsError: there is no token.
+            PlatformError: it cannot be had, or, inside the block, no more of it.
+        """
+        call = Call(method="GET", path=path)
+        renewed = False
+        for number in range(1, ADOBE_TRIES_MAX + 1):
+            last = number == ADOBE_TRIES_MAX
+            token = await self._tokens.token()
+            try:
+                async with self._transport.stream(
+                    call.method,
+                    self._url + path,
+                    headers={**self._headers, "Authorization": f"Bearer {token}"},
+                    total_seconds_max=total_seconds_max,
+                ) as streamed:
+                    if streamed.status == 200:
+                        yield streamed.pieces()
+                        return
+                    body = await streamed.read(ADOBE_REFUSAL_BYTES_MAX)
+                    answer = Answer(streamed.status, streamed.headers, body)
+            except TransportError as error:
+                raise no_answer(call.method, path, error) from error
+            if answer.status == 401 and not (renewed or last):
+                renewed = True
+                self._tokens.reject(token)
+            elif last or not await self._wait_out(call, answer, number):
+                raise refused(call.method, path, answer)
+
+    async def _wait_out(self, call: Call, answer: Answer, tries: int) -> bool:
+        """Wait before another try; False where one could do harm, or nobody would wait so long."""
+        if answer.status not in _BUSY and not (answer.status in _BROKEN and call.method == "GET"):
             return False
         asked = parse_retry_after(answer.headers.get("retry-after", ""), self._clock.now())
-        return asked is None or asked <= ADOBE_WAIT_SECONDS_MAX
+        if answer.status in _BUSY and asked is not None and asked > ADOBE_WAIT_SECONDS_MAX:
+            return False
+        await self._pause(tries, f"Adobe answered {answer.status}", asked)
+        return True
 
     async def _send(self, call: Call, token: str) -> Answer:
         headers = {**self._headers, **call.headers, "Authorization": f"Bearer {token}"}
@@ -258,5 +296,5 @@ def _read(call: Call, answer: Answer) -> Any:  # noqa: ANN401 - whatever JSON it
         return None
     try:
         return json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise refused(call.method, call.path, answer, "what it answered is no JSON") from None

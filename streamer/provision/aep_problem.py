@@ -83,7 +83,7 @@ def quoted(body: bytes) -> str:
     """Take from an answer what is meant for people; nothing where there is no such thing."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     said = "; ".join(dict.fromkeys(_words(document)))
     said = "".join(each if each.isprintable() else " " for each in said)

@@ -16,13 +16,12 @@ from streamer.provision.aep_step import (
     Change,
     Found,
     Ids,
+    id_of,
     not_as_expected,
-    unreadable_answer,
 )
 
 AS_WRITTEN = "application/vnd.adobe.xed+json; version=1"
 RESOLVED = "application/vnd.adobe.xed-full+json; version=1"
-IN_SHORT = "application/vnd.adobe.xed-id+json"
 
 UNION = "union"
 """The tag of a schema that takes part in the profile."""
@@ -50,9 +49,7 @@ class _Registered:
 
     def created_id(self, answer: Any) -> str:  # noqa: ANN401 - the answer's JSON
         """Read the ``$id``."""
-        if not isinstance(answer, dict) or not answer.get("$id"):
-            raise unreadable_answer(self.what)
-        return str(answer["$id"])
+        return id_of(answer, self.what, field="$id")
 
     def deletion(self, found: Found) -> Call | None:
         """Say the call that deletes it."""

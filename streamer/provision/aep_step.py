@@ -212,6 +212,17 @@ def not_as_expected(what: str, name: str, difference: str) -> StreamerError:
     )
 
 
+def id_of(answer: Any, what: str, *, field: str = "id") -> str:  # noqa: ANN401 - the answer's JSON
+    """Read the id out of the answer to a creation.
+
+    Raises:
+        PlatformError: it tells none.
+    """
+    if not isinstance(answer, dict) or not answer.get(field):
+        raise unreadable_answer(what)
+    return str(answer[field])
+
+
 def unreadable_answer(what: str) -> PlatformError:
     """Make the error of an answer to a creation that tells no id."""
     return PlatformError(

@@ -40,7 +40,6 @@ class FlowState(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     """Its name; empty when it is gone."""
     dataset_in_profile: bool | None
-    etag: str = ""
 
 
 async def read_state(platform: Platform, *, flow_id: str, dataset_id: str | None) -> FlowState:
@@ -56,7 +55,6 @@ async def read_state(platform: Platform, *, flow_id: str, dataset_id: str | None
         authenticated=parameters.get("authenticationRequired"),
         dataset="" if dataset is None else str(dataset.get("name", "")),
         dataset_in_profile=None if dataset is None else is_read_by_profile(dataset),
-        etag=str((flow or {}).get("etag", "")),
     )
 
 

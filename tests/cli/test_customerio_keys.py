@@ -1,16 +1,15 @@
-"""Keys from files, variables and people: one word each, kept for their owner alone."""
+"""Keys from files, variables and people: one word each."""
 
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 import pytest
 
 from streamer.cli import customerio_keys as keys
 from streamer.config.secrets import CREDENTIALS_DIRECTORY
-from streamer.core.errors import StreamerError, UsageError
+from streamer.core.errors import UsageError
 from streamer.destinations.common_options import Secret
 
 
@@ -36,32 +35,6 @@ def test_nobody_is_asked_where_nobody_is(monkeypatch: pytest.MonkeyPatch) -> Non
     with Path(os.devnull).open() as nobody:
         monkeypatch.setattr("sys.stdin", nobody)
         assert keys.prompt("Key") is None
-
-
-def test_a_key_is_kept_for_its_owner_alone_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    file = tmp_path / "made" / "key"
-    keys.keep(file, "first")
-    keys.keep(file, "second")
-    assert file.read_text() == "second\n"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert [one.name for one in file.parent.iterdir()] == ["key"]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_root_keeps_belongs_to_whom_the_directory_belongs(tmp_path: Path) -> None:
-    directory = tmp_path / "of-the-service"
-    directory.mkdir()
-    os.chown(directory, 4321, 4322)
-    keys.keep(directory / "key", "x")
-    kept = (directory / "key").stat()
-    assert (kept.st_uid, kept.st_gid) == (4321, 4322)
-
-
-def test_a_place_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StreamerError, match="cannot be written"):
-        keys.keep(tmp_path / "file" / "key", "x")
 
 
 def test_a_setting_leads_to_the_file_behind_it() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from streamer.core.xdm import builtin, consent
 from streamer.core.xdm.event_types import ROWS
 from streamer.core.xdm.fields import CONSENT_GROUPS, EVENT_GROUPS, Field, FieldGroup
-from streamer.core.xdm.function import Function
-from streamer.core.xdm.functions import GROUPS
+from streamer.core.xdm.language.function import Function
+from streamer.core.xdm.language.functions import GROUPS
 from streamer.core.xdm.rule import Rule
 from streamer.core.xdm.settings import MappingSettings
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from streamer.cli.mapping_render import event_of
 from streamer.core.mapping_limits import EXPRESSION_CHARACTERS_MAX, MAPPING_RULES_MAX
-from streamer.core.xdm import builtin, expression_paths, functions_time
+from streamer.core.xdm import builtin
 from streamer.core.xdm.event_types import ROWS
-from streamer.core.xdm.expression_tokens import WORD_OPERATORS
 from streamer.core.xdm.fields import CONSENT_GROUPS, EVENT_GROUPS, fields_of
-from streamer.core.xdm.functions import FUNCTIONS, REFUSED
 from streamer.core.xdm.kinds import TENANT_KINDS
+from streamer.core.xdm.language import functions_time, paths
+from streamer.core.xdm.language.functions import FUNCTIONS, REFUSED
+from streamer.core.xdm.language.tokens import WORD_OPERATORS
 from streamer.core.xdm.mapper import Mapped, Mapper
 from streamer.core.xdm.mapping_file import read_mapping
 from streamer.core.xdm.settings import MappingSettings
@@ -77,7 +78,7 @@ def test_what_the_page_says_of_limits_and_names_is_so() -> None:
     assert f"up to {EXPRESSION_CHARACTERS_MAX:,} characters" in PAGE
     assert f"up to {MAPPING_RULES_MAX:,}" in PAGE
     ours = re.findall(r"^\| `streamer\.(\w+)` \|", PAGE, re.MULTILINE)
-    assert set(ours) == expression_paths.OURS
+    assert set(ours) == paths.OURS
     [words] = re.findall(r"\*\*Operators\*\*.*?\n\n", PAGE, re.DOTALL)
     assert all(f"(`{word}`)" in " ".join(words.split()) for word in WORD_OPERATORS)
     assert all(f"`{name}()`" in PAGE for name in REFUSED)

@@ -9,6 +9,7 @@ import pytest
 from streamer.destinations.ims import Ims
 from streamer.destinations.transport import Transport
 from streamer.provision.aep_batches import Batch, Books
+from streamer.provision.aep_platform import Platform
 from streamer.provision.aep_problem import PlatformError
 from streamer.provision.aep_records import Record, Unreadable
 from tests.support.failed_batches import DATASET, FailedBatches, failed_batches
@@ -34,10 +35,11 @@ async def books(server: FailedBatches, clock: ManualClock) -> AsyncIterator[Book
     ims = Ims(
         transport, url=server.url, client_id="c", client_secret="s", scopes="openid", clock=clock
     )
-    yield Books(
+    platform = Platform(
         transport, ims, url=server.url, org_id="o@AdobeOrg", client_id="c", sandbox="prod",
         clock=clock,
     )  # fmt: skip
+    yield Books(platform)
     await transport.aclose()
 
 

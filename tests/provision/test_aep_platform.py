@@ -173,6 +173,21 @@ async def test_a_refused_token_is_renewed_once() -> None:
     assert desk.clock.slept == []
 
 
+async def test_a_token_that_is_refused_at_the_last_try_is_an_error() -> None:
+    async with desk_of(*[reply(503)] * (ADOBE_TRIES_MAX - 1), reply(401)) as desk:
+        with pytest.raises(PlatformError, match="answered 401"):
+            await desk.platform.make(READ)
+    assert len(desk.server.received) == ADOBE_TRIES_MAX
+
+
+async def test_a_file_for_which_the_last_try_is_refused_is_no_empty_file() -> None:
+    async with desk_of(*[reply(503)] * (ADOBE_TRIES_MAX - 1), reply(401)) as desk:
+        with pytest.raises(PlatformError, match="answered 401"):
+            async with desk.platform.download("/file", total_seconds_max=5):
+                raise AssertionError("there is nothing to read")
+    assert len(desk.server.received) == ADOBE_TRIES_MAX
+
+
 async def test_a_token_that_is_refused_twice_is_an_error() -> None:
     async with desk_of(reply(401)) as desk:
         with pytest.raises(PlatformError, match="answered 401") as raised:
@@ -212,8 +227,9 @@ async def test_what_is_not_there_is_none_where_that_is_asked() -> None:
     assert raised.value.status == 404
 
 
-async def test_an_answer_that_is_no_json_is_an_error() -> None:
-    async with desk_of(reply(200, b"<html>")) as desk:
+@pytest.mark.parametrize("body", [b"<html>", b"[" * 100_000], ids=["a page", "depth without end"])
+async def test_an_answer_that_is_no_json_is_an_error(body: bytes) -> None:
+    async with desk_of(reply(200, body)) as desk:
         with pytest.raises(PlatformError, match="what it answered is no JSON"):
             await desk.platform.make(READ)
 
@@ -330,6 +346,7 @@ def test_an_id_that_is_an_address_is_one_part_of_a_path() -> None:
         (b"<html>", ""),
         (b"[1]", ""),
         (b"\xff", ""),
+        pytest.param(b"[" * 100_000, "", id="depth without end"),
     ],
 )
 def test_of_an_answer_what_is_meant_for_people_is_quoted(body: bytes, said: str) -> None:

@@ -17,8 +17,8 @@ import msgspec
 
 from streamer.core.errors import ConfigurationError
 from streamer.core.selection import Selection
-from streamer.core.xdm.expression import Evaluate, ExpressionError, compile_expression
 from streamer.core.xdm.kinds import fit_email, fit_text
+from streamer.core.xdm.language.expression import Evaluate, ExpressionError, compile_expression
 from streamer.core.xdm.settings import Identity
 
 IDENTITY_CHARACTERS_MAX = 1_024

@@ -1,7 +1,7 @@
 """Makes an XDM entity of an event: the mapping as one pure function.
 
 The rules are data: the built-in ones, and those of mapping files layered over
-them. They are made ready once for each type of event, as a `Plan`, and a plan is
+them. They are made ready once for each type of event, as a plan, and a plan is
 applied to each event of its type. The same event and the same settings give the
 same bytes, so a repeat after a crash carries the same id and Adobe drops it.
 
@@ -25,10 +25,10 @@ from streamer.core.mapping_limits import MAPPING_PLANS_MAX, WRITTEN_SECONDS_MAX
 from streamer.core.selection import Selection
 from streamer.core.times import rfc3339_seconds
 from streamer.core.xdm import builtin, consent
-from streamer.core.xdm.expression import Evaluate, compile_expression
 from streamer.core.xdm.fields import Field, field_groups, fields_of, way_out
 from streamer.core.xdm.identities import Identities, Source, identity_map
 from streamer.core.xdm.kinds import fit_text
+from streamer.core.xdm.language.expression import Evaluate, compile_expression
 from streamer.core.xdm.mapping_file import Layer
 from streamer.core.xdm.plan import Node, Step, Unfit, draft_of, required_names, step
 from streamer.core.xdm.rule import Rule

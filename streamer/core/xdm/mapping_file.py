@@ -21,8 +21,8 @@ import msgspec
 from streamer.core.errors import ConfigurationError
 from streamer.core.mapping_limits import MAPPING_RULES_MAX
 from streamer.core.selection import Selection, validate_pattern
-from streamer.core.xdm.expression import Expression, ExpressionError, read_expression
-from streamer.core.xdm.expression_names import suggestion
+from streamer.core.xdm.language.expression import Expression, ExpressionError, read_expression
+from streamer.core.xdm.language.names import suggestion
 from streamer.core.xdm.mapping_lines import MappingLines, Place
 from streamer.core.xdm.mapping_paths import (
     check_constant,

@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
-from streamer.core.xdm.expression import Evaluate
 from streamer.core.xdm.fields import Field, in_tenants_name
 from streamer.core.xdm.kinds import Fit
+from streamer.core.xdm.language.expression import Evaluate
 from streamer.core.xdm.rule import BUILT_IN, Rule
 
 _LITERAL = re.compile(r'"[^"\\]*"|-?\d+(?:\.\d+)?|true|false')

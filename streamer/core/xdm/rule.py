@@ -22,7 +22,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     destination: str
     """Path in wire form, such as ``directMarketing.linkURL`` or ``_{tenant}.customerio.href``."""
     source: str
-    """An expression in the language of `streamer.core.xdm.expression`, such as ``data.href``."""
+    """An expression in the language of `streamer.core.xdm.language`, such as ``data.href``."""
     types: tuple[str, ...] = ()
     """Patterns of ``object_type.metric`` that it is for; none: every event."""
     note: str = ""

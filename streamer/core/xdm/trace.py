@@ -13,7 +13,7 @@ import msgspec
 
 from streamer.core.event import StoredEvent
 from streamer.core.selection import Selection
-from streamer.core.xdm.expression import compile_expression
+from streamer.core.xdm.language.expression import compile_expression
 from streamer.core.xdm.mapper import Mapper
 from streamer.core.xdm.rule import Rule
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamer.core.xdm.expression import compile_expression
+from streamer.core.xdm.language.expression import compile_expression
 
 SCOPE: dict[str, Any] = {
     "event_id": "01E4C4CT6YDC7Y5M7FE1GWWPQJ",

@@ -8,8 +8,8 @@ import pytest
 
 from streamer.core.samples import sample_body
 from streamer.core.xdm import builtin
-from streamer.core.xdm.expression import compile_expression
 from streamer.core.xdm.fields import find_field
+from streamer.core.xdm.language.expression import compile_expression
 from streamer.core.xdm.mapper import Mapper
 from streamer.core.xdm.settings import MappingSettings
 from tests.core.xdm.events import AT_SECONDS, EVENT_ID, JOURNEYS, body_of, entity_of, journeys, own

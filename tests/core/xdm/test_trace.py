@@ -10,7 +10,7 @@ import pytest
 from streamer.core import customerio, samples
 from streamer.core.customerio import Decoded
 from streamer.core.event import StoredEvent
-from streamer.core.xdm.expression import compile_expression
+from streamer.core.xdm.language.expression import compile_expression
 from streamer.core.xdm.mapper import Mapped, Mapper
 from streamer.core.xdm.mapping_file import read_mapping
 from streamer.core.xdm.rule import BUILT_IN

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from streamer.core.xdm.expression_paths import NAMES, OURS
-from streamer.core.xdm.expression_tokens import RESERVED, ExpressionError, Step, Token
-from streamer.core.xdm.function import Function
-from streamer.core.xdm.functions import FUNCTIONS, NOT_OFFERED, REFUSED
+from streamer.core.xdm.language.function import Function
+from streamer.core.xdm.language.functions import FUNCTIONS, NOT_OFFERED, REFUSED
+from streamer.core.xdm.language.paths import NAMES, OURS
+from streamer.core.xdm.language.tokens import RESERVED, ExpressionError, Step, Token
 
 
 def function_of(token: Token) -> Function:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from streamer.core.mapping_limits import MADE_LIST_ELEMENTS_MAX
-from streamer.core.xdm.expression_values import equal, text_of
-from streamer.core.xdm.function import (
+from streamer.core.xdm.language.function import (
     Function,
     lenient,
     prepared,
@@ -18,7 +17,8 @@ from streamer.core.xdm.function import (
     strict,
     whole_number,
 )
-from streamer.core.xdm.safe_regex import compile_pattern
+from streamer.core.xdm.language.safe_regex import compile_pattern
+from streamer.core.xdm.language.values import equal, text_of
 
 _SEPARATORS_MAX = 100
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from streamer.core.mapping_limits import DATE_PATTERN_CHARACTERS_MAX
-from streamer.core.xdm.expression_paths import Evaluate
-from streamer.core.xdm.expression_values import number, text_of
-from streamer.core.xdm.function import Argument, Function, prepared, strict
+from streamer.core.xdm.language.function import Argument, Function, prepared, strict
+from streamer.core.xdm.language.paths import Evaluate
+from streamer.core.xdm.language.values import number, text_of
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

@@ -8,8 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.core.xdm.expression import ExpressionError, compile_expression, read_expression
-from streamer.core.xdm.functions import FUNCTIONS
+from streamer.core.xdm.language.expression import (
+    ExpressionError,
+    compile_expression,
+    read_expression,
+)
+from streamer.core.xdm.language.functions import FUNCTIONS
 from streamer.core.xdm.mapping_file import literal
 
 NAMES = ["data", "event_id", "timestamp", "streamer", "data.a", "data.b", "data.a.b", "data[0]"]

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
-from streamer.core.xdm.expression_values import text_of
-from streamer.core.xdm.function import Function, prepared, strict
+from streamer.core.xdm.language.function import Function, prepared, strict
+from streamer.core.xdm.language.values import text_of
 
 _CHARSETS = {
     "utf-8": ("utf-8", b""),

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from streamer.core.mapping_limits import MADE_TEXT_CHARACTERS_MAX
-from streamer.core.xdm.expression_paths import Evaluate
-from streamer.core.xdm.expression_tokens import ExpressionError, Step
+from streamer.core.xdm.language.paths import Evaluate
+from streamer.core.xdm.language.tokens import ExpressionError, Step
 
 FAILURES = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError)
 """What a function may raise for values that it is not made for; it then gives no value."""

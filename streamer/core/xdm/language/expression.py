@@ -16,18 +16,18 @@ from typing import Any
 import msgspec
 
 from streamer.core.mapping_limits import EXPRESSION_CHARACTERS_MAX, EXPRESSION_DEPTH_MAX
-from streamer.core.xdm.expression_names import (
+from streamer.core.xdm.language.function import Argument, Function
+from streamer.core.xdm.language.functions import FUNCTIONS
+from streamer.core.xdm.language.functions_choice import nothing
+from streamer.core.xdm.language.names import (
     function_of,
     require_count,
     require_known,
     suggestion,
 )
-from streamer.core.xdm.expression_operators import between, negation
-from streamer.core.xdm.expression_paths import Evaluate, follow
-from streamer.core.xdm.expression_tokens import ExpressionError, Step, Token, tokens
-from streamer.core.xdm.function import Argument, Function
-from streamer.core.xdm.functions import FUNCTIONS
-from streamer.core.xdm.functions_choice import nothing
+from streamer.core.xdm.language.operators import between, negation
+from streamer.core.xdm.language.paths import Evaluate, follow
+from streamer.core.xdm.language.tokens import ExpressionError, Step, Token, tokens
 
 __all__ = [
     "Evaluate",

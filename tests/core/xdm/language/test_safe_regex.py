@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.core.mapping_limits import REGEX_CHARACTERS_MAX, SEARCHED_CHARACTERS_MAX
-from streamer.core.xdm.safe_regex import (
+from streamer.core.xdm.language.safe_regex import (
     UnsafePattern,
     compile_pattern,
 )

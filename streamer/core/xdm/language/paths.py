@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from streamer.core.xdm.expression_tokens import Step
+from streamer.core.xdm.language.tokens import Step
 
 Evaluate = Callable[[Mapping[str, Any]], object]
 """Works a value out of an event's scope; None is no value. Never raises."""

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from streamer.core.mapping_limits import MADE_LIST_ELEMENTS_MAX
-from streamer.core.xdm.expression_values import LONG_MAX, in_range, number
-from streamer.core.xdm.function import Function, lenient, strict
+from streamer.core.xdm.language.function import Function, lenient, strict
+from streamer.core.xdm.language.values import LONG_MAX, in_range, number
 
 _INTEGER_MAX = 2**31 - 1
 

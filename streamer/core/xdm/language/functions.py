@@ -7,12 +7,12 @@ in it is evaluated by a test.
 
 from __future__ import annotations
 
-from streamer.core.xdm.function import Function
-from streamer.core.xdm.functions_choice import CHOICES
-from streamer.core.xdm.functions_data import ARRAYS, NUMBERS, OBJECTS
-from streamer.core.xdm.functions_text import PATTERNS, TEXTS
-from streamer.core.xdm.functions_time import TIMES
-from streamer.core.xdm.functions_web import HASHES, URLS
+from streamer.core.xdm.language.function import Function
+from streamer.core.xdm.language.functions_choice import CHOICES
+from streamer.core.xdm.language.functions_data import ARRAYS, NUMBERS, OBJECTS
+from streamer.core.xdm.language.functions_text import PATTERNS, TEXTS
+from streamer.core.xdm.language.functions_time import TIMES
+from streamer.core.xdm.language.functions_web import HASHES, URLS
 
 GROUPS: dict[str, tuple[Function, ...]] = {
     "Choosing": CHOICES,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from streamer.core.xdm.expression_paths import Evaluate
-from streamer.core.xdm.expression_values import calculate, equal, order, truth
+from streamer.core.xdm.language.paths import Evaluate
+from streamer.core.xdm.language.values import calculate, equal, order, truth
 
 
 def negation(inner: Evaluate) -> Evaluate:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streamer.core.mapping_limits import EXPRESSION_CHARACTERS_MAX, EXPRESSION_DEPTH_MAX
-from streamer.core.xdm.expression import (
+from streamer.core.xdm.language.expression import (
     ExpressionError,
     compile_expression,
     read_expression,

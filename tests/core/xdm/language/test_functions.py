@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streamer.core.mapping_limits import MADE_LIST_ELEMENTS_MAX, MADE_TEXT_CHARACTERS_MAX
-from streamer.core.xdm.function import Function
-from streamer.core.xdm.functions import FUNCTIONS, GROUPS, NOT_OFFERED, REFUSED
+from streamer.core.xdm.language.function import Function
+from streamer.core.xdm.language.functions import FUNCTIONS, GROUPS, NOT_OFFERED, REFUSED
 from tests.core.xdm.scopes import SCOPE, value_of
 
 EVERY = [function for group in GROUPS.values() for function in group]

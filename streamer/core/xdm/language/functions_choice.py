@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from streamer.core.xdm.expression_paths import Evaluate, is_there
-from streamer.core.xdm.expression_tokens import ExpressionError
-from streamer.core.xdm.expression_values import equal, truth
-from streamer.core.xdm.function import Argument, Function
+from streamer.core.xdm.language.function import Argument, Function
+from streamer.core.xdm.language.paths import Evaluate, is_there
+from streamer.core.xdm.language.tokens import ExpressionError
+from streamer.core.xdm.language.values import equal, truth
 
 
 def nothing(_: Mapping[str, Any]) -> object:
