@@ -334,8 +334,10 @@ def _defer(
     )
     if isolated is Isolation.NEXT and asked is None:
         return track.move(Trigger.GO_ON)
-    head = next(at for at in track.deferrals if at.position == rest[0].position)
-    wait_until = next_attempt_at(answer.policy, head.attempts, answer.now, answer.jitter, asked)
+    # The head may have been rejected since it was deferred: then the wait is one of a first attempt.
+    counted = (at.attempts for at in track.deferrals if at.position == rest[0].position)
+    attempts = next(counted, 1)
+    wait_until = next_attempt_at(answer.policy, attempts, answer.now, answer.jitter, asked)
     return replace(doubt(track).move(Trigger.DEFER), next_attempt_at=wait_until)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamer.core.event import StoredEvent
@@ -58,6 +58,9 @@ def out_of_its_mind(script: list[list[str]]) -> Destination:
     interruptions=st.dictionaries(
         st.integers(0, 30), st.sampled_from(["poke", "pause", "restart"])
     ),
+)
+@example(  # the head is rejected between two deferrals of the one behind it
+    script=[["d"], ["t"], ["d"], ["r"], ["t"], ["d"]], batch=2, jitters=[], interruptions={}
 )
 def test_whatever_a_destination_says_every_event_is_settled_once_it_behaves(
     script: list[list[str]],
