@@ -334,7 +334,7 @@ def _defer(
     )
     if isolated is Isolation.NEXT and asked is None:
         return track.move(Trigger.GO_ON)
-    # The head may have been rejected since it was deferred: then the wait is one of a first attempt.
+    # A head that was rejected since it was deferred waits as after a first attempt.
     counted = (at.attempts for at in track.deferrals if at.position == rest[0].position)
     attempts = next(counted, 1)
     wait_until = next_attempt_at(answer.policy, attempts, answer.now, answer.jitter, asked)
