@@ -337,8 +337,10 @@ def _defer(
     if isolated is Isolation.NEXT and asked is None:
         return track.move(Trigger.GO_ON)  # no news: a hold goes on, and looks further each time
     track = replace(track, probes=0, holding=False)
-    head = next(at for at in track.deferrals if at.position == rest[0].position)
-    wait_until = next_attempt_at(answer.policy, head.attempts, answer.now, answer.jitter, asked)
+    # A head that was rejected since it was deferred waits as after a first attempt.
+    counted = (at.attempts for at in track.deferrals if at.position == rest[0].position)
+    attempts = next(counted, 1)
+    wait_until = next_attempt_at(answer.policy, attempts, answer.now, answer.jitter, asked)
     return replace(doubt(track).move(Trigger.DEFER), next_attempt_at=wait_until)
 
 

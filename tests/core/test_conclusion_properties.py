@@ -59,6 +59,9 @@ def out_of_its_mind(script: list[list[str]]) -> Destination:
         st.integers(0, 30), st.sampled_from(["poke", "pause", "restart"])
     ),
 )
+@example(  # the head is rejected between two deferrals of the one behind it
+    script=[["d"], ["t"], ["d"], ["r"], ["t"], ["d"]], batch=2, jitters=[], interruptions={}
+)
 def test_whatever_a_destination_says_every_event_is_settled_once_it_behaves(
     script: list[list[str]],
     batch: int,
