@@ -89,6 +89,9 @@ def test_one_of_several_destinations_has_to_be_named(aep_desk: AepDesk) -> None:
     assert "--destination: lake, lake-consent, other" in answer.err
     answer = aep_desk.run("aep", "status", "--destination", "lke")
     assert (answer.code, "Did you mean lake?" in answer.err) == (2, True)
+    answer = aep_desk.run("aep", "status", "--destination", "archive")
+    assert answer.code == 2
+    assert "destination 'archive' is of kind `file`, not `aep`" in answer.err
 
 
 def test_a_secret_that_only_the_service_sees_may_stand_in_the_environment(

@@ -104,7 +104,7 @@ def test_one_is_shown_with_what_it_does_not_send(office: Office) -> None:
 
 
 def test_without_a_name_it_is_the_one_of_the_source(office: Office) -> None:
-    assert "no webhooks call /webhooks/customerio" in office.run("show").err
+    assert "no webhook calls /webhooks/customerio" in office.run("show").err
     office.make(endpoint="https://other.example.com/elsewhere")
     office.make()
     assert office.ask("show")["id"] == 2

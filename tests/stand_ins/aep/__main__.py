@@ -39,7 +39,11 @@ and say in the environment: ADOBE_CLIENT_SECRET={adobe.client_secret}
 
 To have everything set up instead, give the platform's address, the organisation and the
 credentials from above to the set-up; a new dataflow takes data after {wait:g} s.
-Stop with Ctrl-C.
+{bare}Stop with Ctrl-C.
+"""
+BARE = """\
+Adobe's own schemas are not here, as --adobe was not said: schemas hold our fields alone, and
+`streamer aep doctor` finds that those of Adobe's field groups are missing.
 """
 
 
@@ -63,7 +67,11 @@ def arguments() -> argparse.Namespace:
 def guide(adobe: Adobe, inlet: SeededInlet) -> str:
     """Say what to configure."""
     return GUIDE.format(
-        url=adobe.url, adobe=adobe, inlet=inlet, wait=adobe.rules.flow_ready_seconds
+        url=adobe.url,
+        adobe=adobe,
+        inlet=inlet,
+        wait=adobe.rules.flow_ready_seconds,
+        bare="" if adobe.directory else BARE,
     )
 
 
