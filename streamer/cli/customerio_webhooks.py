@@ -120,13 +120,13 @@ def show(desk: Desk, word: str | None, *, json: bool) -> None:
     missing = [event for event in webhooks.EVENTS if event not in webhook.events]
     console.print_text(
         [
-            f"Webhook    {webhook.id} {webhook.name}",
-            f"URL        {webhook.url}",
-            f"State      {state_of(webhook)}",
-            f"Opens and clicks  {'every one' if webhook.full_resolution else 'the first only'}",
-            f"Content    {'whole messages' if webhook.with_content else 'left out'}",
-            f"Events     {' '.join(webhook.events) or 'none'}",
-            f"Not sent   {' '.join(missing) or 'none'}",
+            f"Webhook        {webhook.id} {webhook.name}",
+            f"URL            {webhook.url}",
+            f"State          {state_of(webhook)}",
+            f"Opens, clicks  {'every one' if webhook.full_resolution else 'the first only'}",
+            f"Content        {'whole messages' if webhook.with_content else 'left out'}",
+            f"Events         {' '.join(webhook.events) or 'none'}",
+            f"Not sent       {' '.join(missing) or 'none'}",
         ]
     )
 

@@ -14,6 +14,7 @@ import msgspec
 
 from streamer.core.xdm.expression_paths import Evaluate
 from streamer.core.xdm.expression_tokens import ExpressionError, Step
+from streamer.core.xdm.safe_regex import UnsafePattern
 
 FAILURES = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError)
 """What a function may raise for values that it is not made for; it then gives no value."""
@@ -126,7 +127,8 @@ def prepared(prepare: Callable[..., Callable[..., object]], *, literals: slice) 
         try:
             call = prepare(*[argument.literal for argument in fixed])
         except ValueError as error:
-            raise ExpressionError(str(error), fixed[0].position) from None
+            hint = error.hint if isinstance(error, UnsafePattern) else ""
+            raise ExpressionError(str(error), fixed[0].position, hint) from None
         remaining = list(arguments)
         del remaining[literals]
         return strict(call)(remaining)
