@@ -1,7 +1,8 @@
 """``streamer aep doctor``: one look at everything in Adobe that could lose events.
 
 Nothing is written. A look that fails does not end the rest, but without a
-token there is nothing further to be seen.
+token there is nothing further to be seen, and an Adobe that does not answer
+is waited for once.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from streamer.cli import common
 from streamer.cli.aep_looks import Looks
 from streamer.cli.aep_session import Access, access_of, choose_destination, open_session
 from streamer.cli.looks import machine, report
-from streamer.cli.looks.finding import Finding, failed, guarded, ok
+from streamer.cli.looks.finding import Finding, failed, guarded, ok, warning
 from streamer.clock import SystemClock
 from streamer.core.errors import StreamerError
 from streamer.destinations.aep_options import AepOptions
+from streamer.provision.aep_problem import PlatformError
 
 Look = Callable[[], Awaitable[list[Finding]]]
 
@@ -52,13 +54,14 @@ async def examine(access: Access, options: AepOptions) -> list[Finding]:
             ("aep.namespaces", "the identity namespaces", looks.namespaces),
         ]
         findings = [ok("aep.token", "Adobe gives a token", f"for {access.client_id}")]
+        away = False
         for code, what, look in every:
-            findings += await _guarded(code, what, look)
+            if away and code != "aep.inlet":  # which is another server
+                findings.append(warning(code, what, "not looked at, for the same reason"))
+                continue
+            try:
+                findings += await look()
+            except StreamerError as error:
+                findings.append(failed(code, what, str(error), error.hint))
+                away = away or (isinstance(error, PlatformError) and error.status is None)
         return findings
-
-
-async def _guarded(code: str, what: str, look: Look) -> list[Finding]:
-    try:
-        return await look()
-    except StreamerError as error:
-        return [failed(code, what, str(error), error.hint)]

@@ -132,8 +132,9 @@ class Looks:
         answer = await knock(self._session.transport, self._session.ims, inlet)
         if answer.state == "ready":
             return [ok(code, what, answer.detail)]
-        hint = "A 403 without a reason is an address that is not on the organisation's list; a "
-        hint += "404 is an inlet that was deleted, or `inlet_url` of another one."
+        hint = "A 403 without a reason is an address that is not on the organisation's list, one "
+        hint += "with a reason another sandbox or organisation; a 404 is an inlet that was "
+        hint += "deleted, or `inlet_url` of another one."
         return [failed(code, what, answer.detail, hint)]
 
     async def namespaces(self) -> list[Finding]:

@@ -21,6 +21,7 @@ from streamer.core.errors import ConfigurationError, UsageError
 from streamer.core.provision_limits import ADOBE_CALL_SECONDS_MAX, ADOBE_CONNECT_SECONDS_MAX
 from streamer.destinations.aep_options import AepOptions
 from streamer.destinations.ims import Ims
+from streamer.destinations.registry import kind_of
 from streamer.destinations.transport import Transport
 from streamer.provision.aep_platform import Platform
 
@@ -107,7 +108,13 @@ def choose_destination(settings: Config, name: str | None) -> tuple[str, AepOpti
             "it is not clear which destination is meant",
             hint=f"Say --destination: {', '.join(sorted(ours))}.",
         )
-    require_one_of("destination of kind `aep`", name, ours)
+    require_one_of("destination", name, settings.destinations)
+    if name not in ours:
+        kind = kind_of(settings.destinations[name])
+        raise UsageError(
+            f"destination {name!r} is of kind `{kind}`, not `aep`",
+            hint=f"Say --destination: {', '.join(sorted(ours))}.",
+        )
     return name, ours[name]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -13,7 +14,7 @@ from streamer.cli.standing import read_standing
 from streamer.cli.wording import count, duration, moment_text
 from streamer.clock import SystemClock
 from streamer.config.model import Config
-from streamer.core.errors import StoreError
+from streamer.core.errors import StoreError, StreamerError
 from streamer.destinations.aep_options import AepOptions
 from streamer.provision.aep_watch import FlowState, Run, read_runs, read_state
 from streamer.store.status import DestinationStatus
@@ -38,14 +39,20 @@ def status(destination: str | None, *, json: bool, config: Path | None) -> None:
     """Show both sides of a destination."""
     settings = common.load_config(config).config
     name, options = choose_destination(settings, destination)
-    state, last = anyio.run(_read, access_of(name, options), options, RUNS_SHOWN)
     ours = _ours(settings, name)
+    try:
+        state, last = anyio.run(_read, access_of(name, options), options, RUNS_SHOWN)
+    except StreamerError:
+        if not json:  # that Adobe cannot be asked is the moment to see what waits for it
+            console.print_text([f"Destination  {name}", *_our_side(ours)])
+        raise
     found = _Beside(name, options.flow_id, options.dataset_id, state, last, ours)
     if json:
         console.print_json(found)
         return
-    console.print_text(_written(found))
+    console.print_text([*_adobes_side(found), *_our_side(ours), ""])
     _print_runs(last)
+    console.say(_next_steps(found))
 
 
 def runs(destination: str | None, *, limit: int, json: bool, config: Path | None) -> None:
@@ -77,26 +84,40 @@ def _ours(settings: Config, name: str) -> DestinationStatus | None:
     return standing.destinations.get(name)
 
 
-def _written(found: _Beside) -> list[str]:
+def _adobes_side(found: _Beside) -> list[str]:
     adobe = found.adobe
     inlet = {True: ", with a token", False: ", OPEN TO ANYBODY", None: ""}[adobe.authenticated]
     profile = {True: ", read by the profile", False: ", not read by the profile", None: ""}
     dataset = f"{adobe.dataset!r}{profile[adobe.dataset_in_profile]}" if adobe.dataset else "gone"
-    lines = [
+    named = f"{dataset} ({found.dataset_id})" if found.dataset_id else "not configured"
+    flow = f"{adobe.flow}  {adobe.name}" if adobe.name else adobe.flow
+    return [
         f"Destination  {found.destination}",
-        f"Dataflow     {adobe.flow}  {adobe.name} ({found.flow_id})",
+        f"Dataflow     {flow} ({found.flow_id})",
         f"Connection   {adobe.connection}{inlet}",
-        f"Dataset      {dataset} ({found.dataset_id or 'not configured'})",
+        f"Dataset      {named}",
     ]
-    if (ours := found.ours) is not None:
-        pending = count(ours.lag_events, "event")
-        lines += [
-            f"Our state    {ours.state}{f': {ours.last_error}' if ours.last_error else ''}",
-            f"Our cursor   {ours.cursor}, {pending} pending, lag {duration(ours.lag_seconds)}",
-            f"Accepted     {ours.accepted:,} by Adobe's inlet; "
-            f"{count(ours.dead_letters, 'dead letter')}",
-        ]
-    return [*lines, ""]
+
+
+def _our_side(ours: DestinationStatus | None) -> list[str]:
+    if ours is None:
+        return []
+    pending = count(ours.lag_events, "event")
+    return [
+        f"Our state    {ours.state}{f': {ours.last_error}' if ours.last_error else ''}",
+        f"Our cursor   {ours.cursor}, {pending} pending, lag {duration(ours.lag_seconds)}",
+        f"Accepted     {ours.accepted:,} by Adobe's inlet; "
+        f"{count(ours.dead_letters, 'dead letter')}",
+    ]
+
+
+def _next_steps(found: _Beside) -> Iterator[str]:
+    adobe = found.adobe
+    lost = found.dataset_id is not None and adobe.dataset is None
+    if adobe.flow != "enabled" or adobe.authenticated is False or lost:
+        yield "`streamer aep doctor` says what to do about Adobe's side"
+    if any(run.failed for run in found.runs):
+        yield "`streamer aep reconcile` says which events failed, and why"
 
 
 def _print_runs(found: list[Run]) -> None:

@@ -41,4 +41,4 @@ def url_of(region: str | None, given: str | None, configured: str) -> str:
 
 def _tell(seconds: float, why: str) -> None:
     if seconds >= TOLD_SECONDS_MIN:
-        console.say([f"{why}; going on in {seconds:.0f} s"])
+        console.say([f"{why}; going on in {max(seconds, 1):.0f} s"])

@@ -66,10 +66,9 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
         ours = [one for one in found if is_of(one, self.source)]
         if len(ours) == 1:
             return ours[0]
-        there = ", ".join(f"{one.id} ({one.name})" for one in found) or "none yet"
+        calling = "no webhook calls" if not ours else f"{len(ours)} webhooks call"
         raise UsageError(
-            f"{len(ours) or 'no'} webhooks call {WEBHOOKS}{self.source}",
-            hint=f"Say which, by id, name or URL. There are: {there}.",
+            f"{calling} {WEBHOOKS}{self.source}", hint=webhooks.say_which(ours or found)
         )
 
     def change(self, webhook: Webhook, wanted: Wanted) -> Written:
@@ -121,13 +120,13 @@ def show(desk: Desk, word: str | None, *, json: bool) -> None:
     missing = [event for event in webhooks.EVENTS if event not in webhook.events]
     console.print_text(
         [
-            f"Webhook    {webhook.id} {webhook.name}",
-            f"URL        {webhook.url}",
-            f"State      {state_of(webhook)}{_wished(desk, webhook)}",
-            f"Opens and clicks  {'every one' if webhook.full_resolution else 'the first only'}",
-            f"Content    {'whole messages' if webhook.with_content else 'left out'}",
-            f"Events     {' '.join(webhook.events) or 'none'}",
-            f"Not sent   {' '.join(missing) or 'none'}",
+            f"Webhook        {webhook.id} {webhook.name}",
+            f"URL            {webhook.url}",
+            f"State          {state_of(webhook)}{_wished(desk, webhook)}",
+            f"Opens, clicks  {'every one' if webhook.full_resolution else 'the first only'}",
+            f"Content        {'whole messages' if webhook.with_content else 'left out'}",
+            f"Events         {' '.join(webhook.events) or 'none'}",
+            f"Not sent       {' '.join(missing) or 'none'}",
         ]
     )
 

@@ -19,7 +19,7 @@ from streamer.core.event import StoredEvent
 from streamer.core.privacy import Redactor
 from streamer.core.selection import Selection
 from streamer.core.xdm.mapper import Mapped, Mapper, Unmappable
-from streamer.core.xdm.mapping_file import Layer
+from streamer.core.xdm.mapping_file import Layer, MappingErrors
 from streamer.core.xdm.settings import Identity, MappingSettings
 from streamer.destinations.aep_mapping import layers_of, read_mapping_file, settings_of
 from streamer.destinations.aep_options import AepOptions
@@ -69,7 +69,7 @@ def choose(config: Path | None, *, destination: str | None, file: Path | None) -
     loaded = common.load_config(config).config
     name = _name(loaded, destination)
     options = None if name is None else loaded.destinations[name]
-    layers: tuple[Layer, ...] = () if file is None else (read_mapping_file(file),)
+    layers: tuple[Layer, ...] = () if file is None else (_tried(file),)
     if not isinstance(options, AepOptions):
         settings = MappingSettings(tenant=PLACEHOLDER)
         return Chosen(
@@ -89,6 +89,15 @@ def choose(config: Path | None, *, destination: str | None, file: Path | None) -
         selection=Selection(include=options.include, exclude=options.exclude),
         layers=layers,
     )
+
+
+def _tried(file: Path) -> Layer:
+    """Read a file that no destination need have yet, so that ``check`` may not look at it."""
+    try:
+        return read_mapping_file(file)
+    except MappingErrors as errors:
+        errors.hint = "Mend what is listed and run the same command again."
+        raise
 
 
 def _name(config: Config, wanted: str | None) -> str | None:

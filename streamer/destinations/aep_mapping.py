@@ -18,6 +18,11 @@ from streamer.core.xdm.mapping_file import Layer, read_mapping
 from streamer.core.xdm.settings import DEFAULT_IDENTITIES, Identity, MappingSettings
 from streamer.destinations.aep_options import AepOptions, IdentityOptions
 
+_UNREADABLE: dict[type[OSError], str] = {
+    FileNotFoundError: "Look at its name; in the configuration it is relative to that file.",
+    IsADirectoryError: "Name the file itself.",
+}
+
 
 def mapper_of(options: AepOptions) -> Mapper:
     """Make the mapper of a destination, its mapping file read.
@@ -80,7 +85,7 @@ def read_mapping_file(path: Path) -> Layer:
     except OSError as error:
         raise ConfigurationError(
             f"the mapping file {path} cannot be read: {error.strerror}",
-            hint="The service's user must be able to read it.",
+            hint=_UNREADABLE.get(type(error), "The service's user must be able to read it."),
         ) from error
     if len(content) > CONFIG_FILE_BYTES_MAX:
         raise ConfigurationError(f"the mapping file {path} is larger than a mapping can be")

@@ -57,11 +57,26 @@ def _xdm_needs(
     missing = [key for key, value in given.items() if not value]
     if not missing:
         return None
+    others = " and ".join(f"`{key}`" for key in missing[1:])
     return Complaint(
         missing[0],
-        "is missing: mode `xdm` needs it",
+        "is missing: mode `xdm` needs it" + (f", and {others}" if others else ""),
         "`streamer aep setup` makes the schema and the dataset, and writes all of this.",
     )
+
+
+def _is_a_tenant(tenant: str | None) -> Complaint | None:
+    if tenant is None or not tenant.startswith("_"):
+        return None
+    hint = f"Write {tenant.lstrip('_')}: Adobe shows it with one in paths, and it is put on here."
+    return Complaint("tenant", "must not begin with an underscore", hint)
+
+
+def _is_an_organisation(ims_org_id: str) -> Complaint | None:
+    if ims_org_id.endswith("@AdobeOrg"):
+        return None
+    hint = "The credential's page in Adobe's Developer Console shows it."
+    return Complaint("ims_org_id", "must be an organisation's id, which ends in @AdobeOrg", hint)
 
 
 def _is_an_inlet(inlet_url: str) -> Complaint | None:
@@ -123,12 +138,20 @@ class AepOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag
     ims_org_id: Annotated[str, Meta(description="The organisation, `…@AdobeOrg`.")]
     sandbox: Annotated[str, Meta(description="Name of the sandbox.")] = "prod"
     tenant: Annotated[
-        str | None, Meta(description="Name of the tenant, without the underscore in front.")
+        str | None,
+        Meta(
+            description="Name of the tenant, without the underscore in front. Needed in mode `xdm`."
+        ),
     ] = None
-    dataset_id: Annotated[str | None, Meta(description="The dataset that entities go into.")] = None
+    dataset_id: Annotated[
+        str | None, Meta(description="The dataset that entities go into. Needed in mode `xdm`.")
+    ] = None
     schema_id: Annotated[
         str | None,
-        Meta(description="The schema's `$id`, `https://ns.adobe.com/TENANT/schemas/…`."),
+        Meta(
+            description="The schema's `$id`, `https://ns.adobe.com/TENANT/schemas/…`. Needed in "
+            "mode `xdm`."
+        ),
     ] = None
     schema_content_type: Annotated[
         str, Meta(description="How messages name the schema's version.")
@@ -137,7 +160,9 @@ class AepOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag
         str | None,
         Meta(description="OAuth client; leave it out for an inlet without authentication."),
     ] = None
-    client_secret: Annotated[Secret | None, Meta(description="The client's secret.")] = None
+    client_secret: Annotated[
+        Secret | None, Meta(description="The client's secret. Goes with `client_id`.")
+    ] = None
     scopes: Annotated[str, Meta(description="Scopes that tokens are asked for.")] = (
         "openid,AdobeID,read_organizations,additional_info.projectedProductContext,session"
     )
@@ -214,6 +239,8 @@ class AepOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(("mode", "tenant", "dataset_id", "schema_id"), _xdm_needs),
+        Rule(("tenant",), _is_a_tenant),
+        Rule(("ims_org_id",), _is_an_organisation),
         Rule(("inlet_url",), _is_an_inlet),
         Rule(("sandbox", "flow_id"), _fit_for_a_header),
         Rule(("client_id", "client_secret"), _both_or_none),

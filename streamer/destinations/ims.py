@@ -280,4 +280,10 @@ def _code_in(body: bytes) -> str:
 
 def _without_answer(error: TransportError) -> _Failure:
     holds = error.fault is Fault.CERTIFICATE
-    return _Failure(str(error), f"token_{error.fault.value}", holds=holds)
+    return _Failure(
+        f"IMS gave no answer: {error}",
+        f"token_{error.fault.value}",
+        holds=holds,
+        hint="Look at this machine's way to Adobe (name service, firewall, proxy), and at "
+        "`ims_url`.",
+    )

@@ -238,7 +238,7 @@ class Platform:
         now = self._clock.now()
         until = next_attempt_at(_PATIENCE, tries, now, self._clock.jitter(), asked_seconds)
         seconds = (until - now) / 1000
-        self._notice(f"{reason}; trying again in {seconds:.0f} s")
+        self._notice(f"{reason}; trying again in {max(seconds, 1):.0f} s")
         await self._clock.sleep(seconds)
 
     async def flow_items(self, path: str, **query: object) -> AsyncIterator[dict[str, Any]]:

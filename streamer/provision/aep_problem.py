@@ -125,8 +125,8 @@ def _hint(status: int, method: str, permissions: str) -> str:
 _HINTS = {
     401: "The token was refused twice. Look whether `client_id` belongs to this organisation, and "
     "whether its project in the Developer Console has the Experience Platform API.",
-    403: "The credential lacks a permission here: {permissions}, in this sandbox. Add the "
-    "credential to a role that has them, or choose another sandbox.",
+    403: "Look whether organisation and sandbox are the right ones. If they are, the credential "
+    "lacks a permission there: add it to a role that has {permissions}.",
     404: "It may have been deleted in Adobe. `streamer aep setup` makes what is missing.",
     409: "Somebody else changed it meanwhile, or something of this name exists; run the command "
     "again.",

@@ -140,8 +140,15 @@ def choose(webhooks: Sequence[Webhook], word: str) -> Webhook:
         raise UsageError(
             f"{len(found)} webhooks are called so", hint=f"Say which by its id: {ids}."
         )
-    there = ", ".join(f"{one.id} ({one.name})" for one in webhooks) or "none yet"
-    raise UsageError(f"there is no webhook {word!r}", hint=f"There are: {there}.")
+    raise UsageError(f"there is no webhook {word!r}", hint=say_which(webhooks))
+
+
+def say_which(webhooks: Sequence[Webhook]) -> str:
+    """Tell which there are to choose from."""
+    there = ", ".join(f"{one.id} ({one.name})" for one in webhooks)
+    if not there:
+        return "There is none yet: `streamer customerio setup` makes one."
+    return f"Say which, by id, name or URL: {there}."
 
 
 async def create(api: AppApi, wanted: Wanted) -> Written:

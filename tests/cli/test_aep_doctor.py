@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -169,6 +170,31 @@ def test_a_look_that_fails_does_not_end_the_rest(aep_desk: AepDesk) -> None:
     found = findings(aep_desk)
     assert found["aep.namespaces"] == "failed"
     assert [state for code, state in found.items() if code != "aep.namespaces"] == ["ok"] * 7
+
+
+def test_an_adobe_that_does_not_answer_is_waited_for_once(aep_desk: AepDesk) -> None:
+    aep_desk.set_up()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        change(aep_desk, f'platform_url = "{aep_desk.adobe.url}"',
+               f'platform_url = "http://127.0.0.1:{closed.getsockname()[1]}"')  # fmt: skip
+        found = findings(aep_desk)
+    assert [code for code, state in found.items() if state == "failed"] == ["aep.tenant"]
+    assert [code for code, state in found.items() if state == "warning"] == [
+        "aep.schema", "aep.dataset", "aep.flow", "aep.namespaces",
+    ]  # fmt: skip
+    assert found["aep.inlet"] == "ok"
+
+
+def test_without_an_answer_of_the_identity_service_it_is_named(aep_desk: AepDesk) -> None:
+    aep_desk.set_up()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        change(aep_desk, f'ims_url = "{aep_desk.adobe.url}"',
+               f'ims_url = "http://127.0.0.1:{closed.getsockname()[1]}"')  # fmt: skip
+        out = aep_desk.run("aep", "doctor").out
+    assert "IMS gave no answer: 127.0.0.1 port" in out
+    assert "`ims_url`" in out
 
 
 def test_raw_mode_leaves_schema_and_identities_to_adobe(aep_desk: AepDesk) -> None:

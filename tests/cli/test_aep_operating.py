@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from streamer.cli.aep_session import SECRET_VARIABLE
@@ -89,6 +91,9 @@ def test_one_of_several_destinations_has_to_be_named(aep_desk: AepDesk) -> None:
     assert "--destination: lake, lake-consent, other" in answer.err
     answer = aep_desk.run("aep", "status", "--destination", "lke")
     assert (answer.code, "Did you mean lake?" in answer.err) == (2, True)
+    answer = aep_desk.run("aep", "status", "--destination", "archive")
+    assert answer.code == 2
+    assert "destination 'archive' is of kind `file`, not `aep`" in answer.err
 
 
 def test_a_secret_that_only_the_service_sees_may_stand_in_the_environment(
@@ -165,3 +170,25 @@ def test_what_cannot_be_deleted_is_said_and_the_rest_is_tried(aep_desk: AepDesk)
     assert "failed   dataflow" in answer.out
     assert answer.out.count("deleted  ") == 3
     assert "1 could not be deleted" in answer.err
+
+
+def test_our_side_is_shown_although_adobe_cannot_be_asked(aep_desk: AepDesk) -> None:
+    aep_desk.set_up()
+    aep_desk.make_database()
+    aep_desk.adobe.faults.fail_call(1, 403, path_part="/flows/")
+    answer = aep_desk.run("aep", "status")
+    assert answer.code == 1
+    assert "Our cursor   0, 0 events pending" in answer.out
+    assert "Flow Service answered 403" in answer.err
+    assert "Manage Sources" in answer.err
+
+
+def test_both_sides_end_with_the_command_that_tells_more(aep_desk: AepDesk) -> None:
+    aep_desk.set_up()
+    aep_desk.make_database()
+    assert "note:" not in aep_desk.run("aep", "status").err
+    aep_desk.run("aep", "disable")
+    assert "`streamer aep doctor` says what to do" in aep_desk.run("aep", "status").err
+    text = aep_desk.config_file.read_text("utf-8")
+    aep_desk.config_file.write_text(re.sub(r'flow_id = ".+"', 'flow_id = "none"', text), "utf-8")
+    assert "Dataflow     gone (none)" in aep_desk.run("aep", "status").out

@@ -96,15 +96,16 @@ def test_webhooks_are_listed_for_people_and_programs(office: Office) -> None:
 def test_one_is_shown_with_what_it_does_not_send(office: Office) -> None:
     office.make()
     shown = office.run("show").out
-    assert "Events     email_sent\n" in shown
-    assert "Not sent   customer_subscribed" in shown
+    assert "Events         email_sent\n" in shown
+    assert "Not sent       customer_subscribed" in shown
+    assert "Opens, clicks  the first only" in shown
     assert office.ask("show", "ours")["id"] == 1
     assert office.ask("show", URL)["id"] == 1
     assert office.run("show", "theirs").code == 2
 
 
 def test_without_a_name_it_is_the_one_of_the_source(office: Office) -> None:
-    assert "no webhooks call /webhooks/customerio" in office.run("show").err
+    assert "no webhook calls /webhooks/customerio" in office.run("show").err
     office.make(endpoint="https://other.example.com/elsewhere")
     office.make()
     assert office.ask("show")["id"] == 2

@@ -324,3 +324,14 @@ def test_a_wrong_mapping_file_is_told_line_by_line(lake: Desk) -> None:
     assert "2 errors in the mapping file" in answer.err
     assert "line 5, rules[0].source: there is no function get_host()" in answer.err
     assert "line 11, rules[1].source: there is no function lowr()" in answer.err
+
+
+def test_a_file_that_is_tried_is_to_be_mended_and_tried_again(desk: Desk, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("rule = 1\n")
+    answer = desk.run("mapping", "show", "--mapping", str(wrong))
+    assert answer.code == 78
+    assert "line 1, rule: is not a known key" in answer.err
+    assert "Mend what is listed and run the same command again." in answer.err
+    answer = desk.run("mapping", "show", "--mapping", str(tmp_path / "absent.toml"))
+    assert (answer.code, "Look at its name" in answer.err) == (78, True)

@@ -11,7 +11,7 @@ LAKE = """[destinations.lake]
 kind = "aep"
 mode = "raw"
 flow_id = "f"
-ims_org_id = "o"
+ims_org_id = "o@AdobeOrg"
 """
 INLET = 'inlet_url = "https://dcs.adobedc.net/collection/ab"\n'
 XDM = LAKE.replace('"raw"', '"xdm"') + 'tenant = "t"\ndataset_id = "d"\nschema_id = "s"\n'
@@ -46,7 +46,10 @@ SOURCE = '[sources.customerio]\nkind = "customerio"\nsigning_keys = [{ env = "KE
         (LAKE + INLET + 'sandbox = "two words"', "destinations.lake.sandbox", "no blanks"),
         (LAKE.replace('"f"', '""') + INLET, "destinations.lake.flow_id", "not be empty"),
         (LAKE + INLET + 'client_id = "c"', "destinations.lake.client_secret", "go together"),
-        (LAKE.replace('"raw"', '"xdm"') + INLET, "destinations.lake.tenant", "needs it"),
+        (LAKE.replace('"raw"', '"xdm"') + INLET, "destinations.lake.tenant",
+         "needs it, and `dataset_id` and `schema_id`"),
+        (LAKE + INLET + 'tenant = "_acme"', "destinations.lake.tenant", "an underscore"),
+        (LAKE.replace("o@AdobeOrg", "o") + INLET, "destinations.lake.ims_org_id", "@AdobeOrg"),
         (XDM + INLET + "privacy = { drop = ['content', 'delivery_id'] }",
          "destinations.lake.privacy", "`delivery_id`"),
         (HOOK + "signing_key = {}", "destinations.hook.signing_key", "exactly one"),

@@ -109,7 +109,7 @@ def test_a_webhook_is_chosen_by_id_name_or_url() -> None:
     assert caught.value.hint == "Say which by its id: 3, 5."
     with pytest.raises(UsageError, match="no webhook 'theirs'") as caught:
         choose([WEBHOOK], "theirs")
-    assert caught.value.hint == "There are: 3 (ours)."
+    assert caught.value.hint == "Say which, by id, name or URL: 3 (ours)."
 
 
 @pytest.mark.parametrize(

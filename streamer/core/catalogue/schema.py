@@ -1,7 +1,8 @@
 """The catalogue for other programs: as JSON Schema, and as an AsyncAPI document.
 
 Both are made of the open types, so that they allow what the types allow: every
-field may be absent or null, and there may be others.
+field but those by which event and type are known may be absent or null, and
+there may be others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ TITLE = "Customer.io reporting webhooks"
 
 _TEXT = (
     "What Customer.io is known to send, one event in each call. New types and fields come without "
-    "notice: allow for them. Every field but the event id may be absent or null."
+    "notice: allow for them. Every field but those that name event and type may be absent or null."
 )
 _ADDRESS = "/webhooks/{source}"
 _SIGNED = (

@@ -370,13 +370,13 @@ def near_path(path: str, extra: Iterable[str] = ()) -> str | None:
     return near[0] if near else None
 
 
-def way_out(path: str, known: Iterable[str]) -> str:
+def way_out(path: str, known: Iterable[str], *, produces: str) -> str:
     """Return what to do about a path that is not among the known ones of a destination."""
     for group in (*EVENT_GROUPS, *CONSENT_GROUPS):
         if any(field.path == path for field in group.fields):
-            if group.need:
+            if group.need and _product(group) == produces:
                 return f"it needs `{group.need} = true`"
-            return f"only a destination that produces {_product(group)} writes it"
+            return f'only a destination with `produces = "{_product(group)}"` writes it'
     near = difflib.get_close_matches(path, known, n=1)
     return f"did you mean {near[0]}?" if near else "see the list of paths in the documents"
 

@@ -197,7 +197,7 @@ class Mapper:
         if field is None:
             raise ConfigurationError(
                 f"{rule.origin} writes to {rule.destination}, which is not in the schema",
-                hint=way_out(rule.destination, self._fields),
+                hint=way_out(rule.destination, self._fields, produces=self._settings.produces),
             )
         return step(rule, field, _compiled(rule.source), self._settings.tenant)
 

@@ -177,4 +177,9 @@ def test_rules_for_events_are_refused() -> None:
     rule = Rule(destination="eventType", source='"x"', origin="m.toml:1")
     with pytest.raises(ConfigurationError) as caught:
         Mapper(SETTINGS, [Layer(rules=(rule,))])
-    assert caught.value.hint == "only a destination that produces events writes it"
+    assert caught.value.hint == 'only a destination with `produces = "events"` writes it'
+
+    linked = Rule(destination="directMarketing.linkURL", source="data.href", origin="m.toml:1")
+    with pytest.raises(ConfigurationError) as caught:
+        Mapper(SETTINGS, [Layer(rules=(linked,))])
+    assert caught.value.hint == 'only a destination with `produces = "events"` writes it'

@@ -50,14 +50,19 @@ async def _run(port: int, region: str, clock: Clock) -> None:
 
 def main() -> None:
     """Run until interrupted."""
-    parser = argparse.ArgumentParser(description="A stand-in for Customer.io on loopback.")
-    parser.add_argument("--port", type=int, default=9002)
-    parser.add_argument("--region", choices=REGIONS, default="us")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.stand_ins.customerio",
+        description="A stand-in for Customer.io on loopback. Ctrl-C ends it.",
+    )
+    parser.add_argument("--port", type=int, default=9002, help="0: any that is free; default 9002")
+    parser.add_argument("--region", choices=REGIONS, default="us", help="default us")
     parser.add_argument("--hurry", action="store_true", help="skip the waits, hours included")
     chosen = parser.parse_args()
     clock = HurriedClock() if chosen.hurry else SystemClock()
     try:
         asyncio.run(_run(chosen.port, chosen.region, clock))
+    except OSError as error:
+        sys.exit(f"cannot listen on port {chosen.port}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -14,6 +14,7 @@ import msgspec
 
 from streamer.core.mapping_limits import MADE_TEXT_CHARACTERS_MAX
 from streamer.core.xdm.language.paths import Evaluate
+from streamer.core.xdm.language.safe_regex import UnsafePattern
 from streamer.core.xdm.language.tokens import ExpressionError, Step
 
 FAILURES = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError)
@@ -120,7 +121,8 @@ def prepared(prepare: Callable[..., Callable[..., object]], *, literals: slice) 
         try:
             call = prepare(*[argument.literal for argument in fixed])
         except ValueError as error:
-            raise ExpressionError(str(error), fixed[0].position) from None
+            hint = error.hint if isinstance(error, UnsafePattern) else ""
+            raise ExpressionError(str(error), fixed[0].position, hint) from None
         remaining = list(arguments)
         del remaining[literals]
         return strict(call)(remaining)

@@ -55,6 +55,11 @@ _TWICE = re.compile(r"--|&&|\|\||~~")
 class UnsafePattern(ValueError):
     """A pattern that is not understood, or could take for ever."""
 
+    hint = (
+        "Repeat one set of characters, such as `[a-z.]+`, and write a choice once. docs/mapping.md "
+        "says below *Patterns* what is understood."
+    )
+
 
 class Pattern(msgspec.Struct, frozen=True):
     """A pattern that may be tried on texts up to a length."""
@@ -189,7 +194,9 @@ class _Reader:
             self.pieces += inside * least
             self.choices *= choices ** max(least - 1, 0)
         elif any(piece.repeats or piece.optional for piece in inside):
-            raise UnsafePattern("the pattern repeats what itself repeats, or is a choice")
+            raise UnsafePattern(
+                "the pattern repeats what itself repeats, or is a choice, and might never end"
+            )
         else:
             characters = frozenset[str]().union(*(piece.characters for piece in inside))
             self.pieces.append(_Piece(characters, repeats=True, optional=False))

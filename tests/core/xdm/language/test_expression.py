@@ -301,7 +301,7 @@ WRONG = [
     ("contains_key('dta.x')", 13, "no event has `dta`", "`data`"),
     ("contains_key(';')", 13, "';' means nothing", ""),
     ("matches_regex(data.href, data.pattern)", 25, "must be a text in quotation marks", "events"),
-    ("matches_regex(data.href, '(a+)+')", 25, "repeats what itself repeats", ""),
+    ("matches_regex(data.href, '(a+)+')", 25, "repeats what itself repeats", "such as `[a-z.]+`"),
     ("explode(data.href, '[')", 19, "is not supported", ""),
     ("dformat(timestamp, 'QQQ')", 19, "'QQQ' in the date pattern", "" ),
     ("sha256(data.href, 'EBCDIC')", 18, "character set", ""),
