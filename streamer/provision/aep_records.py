@@ -187,10 +187,14 @@ def without_values(message: str) -> str:
 
 
 def _text(value: object) -> str | None:
-    """Take a text that can be stored; JSON can also write halves of characters."""
+    """Take a text that can be stored; JSON can also write halves of characters, and noughts.
+
+    SQLite counts a text's characters up to a nought only, and would find it empty.
+    """
     if not isinstance(value, str) or not value:
         return None
-    return value[:EVENT_ID_CHARACTERS_MAX].encode("utf-8", "replace").decode()
+    shown = value[:EVENT_ID_CHARACTERS_MAX].replace("\0", "\ufffd")
+    return shown.encode("utf-8", "replace").decode()
 
 
 def _decode(line: bytes | None) -> object:

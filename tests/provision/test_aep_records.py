@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,9 @@ from streamer.provision.aep_records import (
     split,
     without_values,
 )
+from streamer.store import late_failures
+from streamer.store.late_failures import Found
+from tests.store.build import open_fresh
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +191,12 @@ async def test_a_document_beyond_the_bound_is_one_unreadable_record() -> None:
     line = b'  "x": "' + b"y" * 2**20 + b'",\n'
     lines = [b"{\n", *[line] * (ADOBE_DOCUMENT_BYTES_MAX // 2**20 + 2), b'  "_id": "a"\n}\n']
     assert [type(one) for one in await read_all(*lines)] == [Unreadable]
+
+
+async def test_an_id_with_a_nought_in_it_can_be_stored(tmp_path: Path) -> None:
+    """Somebody else may write into the dataset as well; one odd record must not end the reading."""
+    [record] = await read_all(b'{"_id": "\\u0000abc"}')
+    assert isinstance(record, Record)
+    found = Found(batch_id="b", record_id=record.record_id, code=record.code, lost_at=1)
+    with closing(open_fresh(tmp_path / "streamer.db")) as db:
+        assert late_failures.add(db, "lake", [found], now=2) == 1
