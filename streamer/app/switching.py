@@ -60,18 +60,28 @@ class SwitchOn:
         self._unready_reason = unready_reason
 
     async def run(self) -> None:
-        """Switch on what waits, for as long as something does; whatever fails ends only this."""
+        """Switch on what waits, for as long as something does; whatever fails is tried again."""
+        await self.serving.wait()
+        attempts = 0
+        while await self._may_wait_still():
+            attempts += 1
+            await self._clock.sleep(self._pause_seconds(attempts))
+
+    async def _may_wait_still(self) -> bool:
+        """Try what waits once; False if nothing does.
+
+        Giving up for good would leave a webhook disabled until the next restart, and what a
+        disabled webhook would have told is never told.
+        """
         try:
-            await self.serving.wait()
-            attempts = 0
-            while waiting := await self._waiting():
-                attempts += 1
-                if await self._unready_reason() is None:
-                    for source, webhook_id in waiting.items():
-                        await self._try(source, webhook_id)
-                await self._clock.sleep(self._pause_seconds(attempts))
+            waiting = await self._waiting()
+            if waiting and await self._unready_reason() is None:
+                for source, webhook_id in waiting.items():
+                    await self._try(source, webhook_id)
         except Exception as error:  # ingest must not feel it
-            _log.error("webhook.switching_ended", raised=where(error), hint=HINT)
+            _log.error("webhook.switching_failed", raised=where(error), hint=HINT)
+            return True
+        return bool(waiting)
 
     async def _waiting(self) -> dict[str, int]:
         """Return what waits, and clear the alarms about what does so no more."""

@@ -128,6 +128,7 @@ def _judge(
 ) -> Conclusion:
     """Say what an answer means for what was sent, and for what was not fit to be if all was not."""
     if answer.refused is not None:
+        track = replace(track, deferrals=())  # what kept them waiting may have been this
         return Conclusion(_hold(track, answer.refused, answer), answer.accepted)
     if len(answer.refused_whole) > 1:
         return Conclusion(_halve(track, window, answer), answer.accepted)
@@ -200,12 +201,15 @@ def _halve(track: Track, window: Window, answer: _Answer) -> Track:
 
 
 def _hold(track: Track, said: Outcome, answer: _Answer, *, refusals: int = REFUSALS_MAX) -> Track:
-    """Hold the destination; few refusals say that a new event may tell more."""
+    """Hold the destination; few refusals say that a new event may tell more.
+
+    How often events were deferred is kept: each would have to wait for its full time again after
+    every hold that others cause, and what lies behind it would never be tried.
+    """
     return replace(
         doubt(track).move(Trigger.REFUSE),
         attempt=0,
         first_deferred_at=None,
-        deferrals=(),
         next_attempt_at=next_probe_at(track.probes, answer.now, answer.jitter),
         last_error=describe(said),
         probes=track.probes + 1,
@@ -327,15 +331,16 @@ def _defer(
     track = replace(
         track,
         last_error=describe(deferred[0][1]),
-        probes=0,
-        holding=False,
         refusals=0,
         isolation=isolated,
     )
     if isolated is Isolation.NEXT and asked is None:
-        return track.move(Trigger.GO_ON)
-    head = next(at for at in track.deferrals if at.position == rest[0].position)
-    wait_until = next_attempt_at(answer.policy, head.attempts, answer.now, answer.jitter, asked)
+        return track.move(Trigger.GO_ON)  # no news: a hold goes on, and looks further each time
+    track = replace(track, probes=0, holding=False)
+    # A head that was rejected since it was deferred waits as after a first attempt.
+    counted = (at.attempts for at in track.deferrals if at.position == rest[0].position)
+    attempts = next(counted, 1)
+    wait_until = next_attempt_at(answer.policy, attempts, answer.now, answer.jitter, asked)
     return replace(doubt(track).move(Trigger.DEFER), next_attempt_at=wait_until)
 
 

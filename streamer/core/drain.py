@@ -39,7 +39,7 @@ import msgspec
 from msgspec.structs import replace
 
 from streamer.core.event import StoredEvent
-from streamer.core.limits import TRIED_EVENTS_MAX
+from streamer.core.limits import SILENT_EVENTS_MAX, TRIED_EVENTS_MAX
 from streamer.core.outcome import Outcome
 from streamer.core.settlement import Window
 
@@ -179,7 +179,7 @@ def choose(
     events = candidates(track, window)
     if not events:
         return ()
-    may_prove = len(events) > 1 and len(track.silent) < TRIED_EVENTS_MAX
+    may_prove = len(events) > 1 and len(track.silent) < SILENT_EVENTS_MAX
     if track.isolation is Isolation.NEXT and may_prove:
         number = 1 + track.outages % min(TRIED_EVENTS_MAX, len(events) - 1)
         return tuple(events[number : number + 1])

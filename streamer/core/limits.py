@@ -169,6 +169,10 @@ TRIED_EVENTS_MAX = 160
 """How many events in a row may be bad and still be told from a destination that is. A longer run
 is a broken mapping or an outage, and an operator's to judge."""
 
+SILENT_EVENTS_MAX = 2_000
+"""Events with nothing to send that are looked past in search of one that may tell whose fault it is
+that another is refused. They cost no request; for a record of consent they are most of all."""
+
 REFUSALS_MAX = 5
 """Attempts in a row that were only refused, before the destination is held. One would hold it for
 a lone bad event; many would offer it a whole broken mapping."""

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from streamer.core.drain import Isolation, Track, Trigger, candidates, doubt
 from streamer.core.event import StoredEvent
-from streamer.core.limits import TRIED_EVENTS_MAX
+from streamer.core.limits import REFUSALS_MAX, SILENT_EVENTS_MAX, WINDOW_BYTES_MAX
 from streamer.core.outcome import Outcome
 from streamer.core.retry import next_probe_at
 from streamer.core.settlement import Window
@@ -53,14 +53,23 @@ def let_pass(
 def skip(track: Track, window: Window, event: StoredEvent, *, now: int, jitter: float) -> Track:
     """Look for another event that may prove something, if this one cannot.
 
-    When there is none, or after as many as would be tried, whoever is suspected has to wait for a
-    new one. What was deferred too often is sent once more by `choose`, and waits by that.
+    When there is none, or after very many, whoever is suspected has to wait for a new one. What was
+    deferred too often is sent once more by `choose`, and waits by that. New events end the wait
+    some times only: most of them may be silent as well, and each time a suspect is sent again.
     """
     track = replace(track, silent=(*track.silent, event.position))
-    others = bool(candidates(track, window)) and len(track.silent) < TRIED_EVENTS_MAX
-    if others or not track.suspects:
+    few = len(track.silent) < SILENT_EVENTS_MAX and _bytes_in(window) < WINDOW_BYTES_MAX
+    if (few and candidates(track, window)) or not track.suspects:
         return track.move(Trigger.GO_ON)
-    return _hold_on(track, now=now, jitter=jitter)
+    refusals = min(track.refusals + 1, REFUSALS_MAX)
+    track = _hold_on(track, now=now, jitter=jitter)
+    return replace(
+        track, probes=track.probes + 1, refusals=refusals, lonely=refusals < REFUSALS_MAX
+    )
+
+
+def _bytes_in(window: Window) -> int:
+    return sum(len(event.body) for event in window.events)
 
 
 def go_by(track: Track, window: Window, *, now: int, jitter: float) -> Track:

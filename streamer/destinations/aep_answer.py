@@ -59,6 +59,8 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 _INDEX = re.compile(r"-(\d{1,5})", re.ASCII)
 _STATUS = re.compile(r"\d{3}", re.ASCII)
 _RECEIPT = re.compile(r"[!-~]+", re.ASCII)
+_QUOTED = re.compile(r"\[[^\]]*\](?= is not a | does not match )")
+"""How the validator quotes a value; in other places brackets hold names and ids of Adobe's."""
 _LONG_NUMBER = re.compile(r"\+?\d[\d .-]{5,}\d", re.ASCII)
 
 
@@ -202,8 +204,8 @@ def _words_of(entry: _Entry) -> str:
         report = msgspec.convert(entry.report, _Report).message
     except msgspec.ValidationError:
         report = None
-    words = _first_text([report, entry.message, entry.title])
-    return _LONG_NUMBER.sub("(number)", fit_to_show(words))
+    words = fit_to_show(_first_text([report, entry.message, entry.title]))
+    return _LONG_NUMBER.sub("(number)", _QUOTED.sub("[…]", words))
 
 
 def _first_text(candidates: Sequence[object]) -> str:

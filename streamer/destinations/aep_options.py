@@ -12,7 +12,14 @@ from streamer.core import limits
 from streamer.core.rules import Complaint, Rule
 from streamer.core.xdm.settings import ENTITY_BYTES_MAX
 from streamer.destinations.aep_url import batch_url
-from streamer.destinations.common_options import EVENT_TYPES, FILE_PATH, URL, CommonOptions, Secret
+from streamer.destinations.common_options import (
+    EVENT_TYPES,
+    FILE_PATH,
+    URL,
+    CommonOptions,
+    Privacy,
+    Secret,
+)
 from streamer.destinations.http_headers import is_token
 
 REQUEST_BYTES_MAX = 1_000_000
@@ -78,6 +85,16 @@ def _both_or_none(client_id: str | None, client_secret: Secret | None) -> Compla
         return None
     missing = "client_secret" if client_secret is None else "client_id"
     return Complaint(missing, "is missing: `client_id` and `client_secret` go together")
+
+
+def _tells_message_from_person(mode: str, privacy: Privacy) -> Complaint | None:
+    if mode == "raw" or "delivery_id" not in privacy.drop:
+        return None
+    return Complaint(
+        "privacy",
+        "must not drop `delivery_id`: it tells leaving one message from leaving all of marketing",
+        "Put it under `hash` instead.",
+    )
 
 
 class AepOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag="aep"):
@@ -200,6 +217,7 @@ class AepOptions(CommonOptions, frozen=True, kw_only=True, tag_field="kind", tag
         Rule(("inlet_url",), _is_an_inlet),
         Rule(("sandbox", "flow_id"), _fit_for_a_header),
         Rule(("client_id", "client_secret"), _both_or_none),
+        Rule(("mode", "privacy"), _tells_message_from_person),
     )
 
     @property

@@ -220,7 +220,7 @@ class TrackLoop:
         duration_ms: int,
     ) -> bool:
         shared = self._shared
-        if any(said.verdict is not Verdict.ACCEPTED for said in outcomes):
+        if any(said.verdict is not Verdict.ACCEPTED or said.passed for said in outcomes):
             await self._reading.read_beyond(
                 self._track, batch, partial(self._tick, TRACK_ROUND_SECONDS)
             )

@@ -223,14 +223,21 @@ async def test_an_alarm_of_an_earlier_process_ends_when_nothing_waits(scene: Sce
     assert scene.board.standing == {("STR-301", "archive")}
 
 
-async def test_whatever_else_goes_wrong_ends_nothing_but_this(
+async def test_whatever_else_goes_wrong_is_tried_again_and_told(
     scene: Scene, lines: list[MutableMapping[str, Any]]
 ) -> None:
-    await scene.webhook()
-    scene.secrets = Secrets({})
-    async with scene.switching() as switching:
+    """A webhook that stays disabled until somebody restarts the service loses what it is for."""
+    webhook = await scene.webhook()
+    right, scene.secrets = scene.secrets, Secrets({})
+    async with scene.switching() as switching, anyio.create_task_group() as tasks:
         switching.serving.set()
-        await switching.run()
-    [line] = lines
-    assert line["event"] == "webhook.switching_ended"
-    assert line["raised"].startswith("KeyError at ")
+        tasks.start_soon(switching.run)
+        while len(lines) < 3:
+            await anyio.lowlevel.checkpoint()
+        assert webhook.disabled
+        scene.secrets = right
+    assert not webhook.disabled
+    *failed, last = lines
+    assert {line["event"] for line in failed} == {"webhook.switching_failed"}
+    assert failed[0]["raised"].startswith("KeyError at ")
+    assert last["event"] == "webhook.switched_on"

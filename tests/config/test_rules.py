@@ -14,6 +14,7 @@ flow_id = "f"
 ims_org_id = "o"
 """
 INLET = 'inlet_url = "https://dcs.adobedc.net/collection/ab"\n'
+XDM = LAKE.replace('"raw"', '"xdm"') + 'tenant = "t"\ndataset_id = "d"\nschema_id = "s"\n'
 SOURCE = '[sources.customerio]\nkind = "customerio"\nsigning_keys = [{ env = "KEY" }]\n'
 
 
@@ -46,6 +47,8 @@ SOURCE = '[sources.customerio]\nkind = "customerio"\nsigning_keys = [{ env = "KE
         (LAKE.replace('"f"', '""') + INLET, "destinations.lake.flow_id", "not be empty"),
         (LAKE + INLET + 'client_id = "c"', "destinations.lake.client_secret", "go together"),
         (LAKE.replace('"raw"', '"xdm"') + INLET, "destinations.lake.tenant", "needs it"),
+        (XDM + INLET + "privacy = { drop = ['content', 'delivery_id'] }",
+         "destinations.lake.privacy", "`delivery_id`"),
         (HOOK + "signing_key = {}", "destinations.hook.signing_key", "exactly one"),
         (HOOK + 'signing_key = { env = "A", file = "b" }',
          "destinations.hook.signing_key", "exactly one"),
@@ -70,6 +73,8 @@ def test_settings_that_do_not_go_together_are_refused(
         '[admin]\nbind = "0.0.0.0:8081"\ntoken = { env = "TOKEN" }',
         '[admin]\nbind = "localhost:8081"',
         LAKE + INLET,
+        LAKE + INLET + "privacy = { drop = ['delivery_id'] }",
+        XDM + INLET + "privacy = { hash = ['delivery_id'] }",
         LAKE + INLET.replace("collection", "collection/batch"),
         '[admin]\nbind = "unix:/run/streamer/admin.sock"',
         '[server]\nbind = "127.0.0.1:0"\n[admin]\nbind = "127.0.0.1:0"',

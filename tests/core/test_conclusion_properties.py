@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamer.core.event import StoredEvent
@@ -59,6 +59,9 @@ def out_of_its_mind(script: list[list[str]]) -> Destination:
         st.integers(0, 30), st.sampled_from(["poke", "pause", "restart"])
     ),
 )
+@example(  # the head is rejected between two deferrals of the one behind it
+    script=[["d"], ["t"], ["d"], ["r"], ["t"], ["d"]], batch=2, jitters=[], interruptions={}
+)
 def test_whatever_a_destination_says_every_event_is_settled_once_it_behaves(
     script: list[list[str]],
     batch: int,
@@ -94,6 +97,9 @@ def test_whatever_a_destination_says_every_event_is_settled_once_it_behaves(
     by_batch=st.booleans(),
     jitters=st.lists(st.floats(0.01, 0.999), max_size=60),
 )
+# What waits for ever stands between events that are refused, or behind as many as a hold takes.
+@example(poison={1, *range(3, 8)}, stuck={2}, batch=1, by_batch=False, jitters=[])
+@example(poison={*range(15, 20)}, stuck={20}, batch=1, by_batch=False, jitters=[])
 def test_a_constant_destination_takes_exactly_what_it_can_in_order(
     poison: set[int], stuck: set[int], batch: int, *, by_batch: bool, jitters: list[float]
 ) -> None:

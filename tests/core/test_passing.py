@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.core import drain, passing
 from streamer.core.conclusion import conclude
 from streamer.core.drain import Phase, Track
 from streamer.core.event import StoredEvent
-from streamer.core.limits import TRIED_EVENTS_MAX
+from streamer.core.limits import HELD_PROBE_SECONDS_MIN, REFUSALS_MAX
 from streamer.core.outcome import ACCEPTED, NOTHING_TO_SEND, Outcome, rejected, unfit
 from streamer.core.retry import RetryPolicy
 from streamer.core.settlement import Window
@@ -105,15 +106,45 @@ def test_a_suspect_with_nothing_but_silence_behind_it_waits_for_an_event_that_is
     assert list(simulation.buried) == [1]
 
 
+def test_a_bad_event_is_told_from_a_broken_destination_across_many_that_are_silent() -> None:
+    """Records of consent are one event in some hundreds."""
+    silent = range(2, 1_000)
+    simulation = Simulation(1_000, quiet_about(silent, by_event({1})), batch=500)
+    simulation.run(HOUR)
+    assert list(simulation.buried) == [1]
+    assert simulation.progress.position == 1_000
+
+
+def test_silent_events_that_come_do_not_each_send_the_refused_one_again() -> None:
+    asked: list[int] = []
+
+    def send(simulation: Simulation, batch: Sequence[StoredEvent]) -> list[Outcome]:
+        asked.extend(at.position for at in batch if at.position == 1)
+        return [rejected("http_400") if at.position == 1 else NOTHING_TO_SEND for at in batch]
+
+    simulation = Simulation(1, send)
+    simulation.run_without_waiting()
+    for _ in range(100):
+        simulation.now += HELD_PROBE_SECONDS_MIN * 10
+        simulation.append()
+        simulation.run_without_waiting()
+    assert len(asked) <= REFUSALS_MAX
+    assert simulation.phase == "held"
+
+
 @pytest.mark.parametrize("broken", [rejects_each, defers], ids=lambda at: at.__name__)
-def test_however_many_are_silent_few_are_tried_and_none_is_ahead(broken: Destination) -> None:
+def test_however_many_are_silent_few_are_tried_and_none_is_ahead(
+    broken: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (drain, passing):
+        monkeypatch.setattr(module, "SILENT_EVENTS_MAX", 160)
     silent = range(2, 400)
     simulation = Simulation(400, quiet_about(silent, broken), batch=1)
     simulation.run(2 * HOUR)
     assert simulation.progress.position == 0
     assert simulation.progress.ahead == frozenset()
     rounds = len({at for at, _ in simulation.sent})
-    assert len(simulation.sent) <= rounds * (TRIED_EVENTS_MAX + 2)
+    assert len(simulation.sent) <= rounds * (160 + 2)
     simulation.destination = quiet_about(silent, accepts)
     simulation.run()
     assert simulation.accepted == [1, 400]

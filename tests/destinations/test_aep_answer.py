@@ -248,6 +248,13 @@ def test_the_wait_that_is_asked_for_is_passed_on(status: int) -> None:
         ({"message": "of jo@example.com, <jo@x>\n\x1b[31m"}, "of (address) (address) [31m"),
         ({"message": "call +49 170 1234567 now"}, "call (number) now"),
         ({"message": "call 00491701234567 now"}, "call (number) now"),
+        ({"message": "at https://a.b/?to=ann%40example.com"}, "at (address)"),
+        ({"message": "[Ann Lee] is not a valid date-time"}, "[…] is not a valid date-time"),
+        (
+            {"message": "string [Ann] does not match pattern x"},
+            "string […] does not match pattern x",
+        ),
+        ({"message": "inletId: [ab12] is unknown"}, "inletId: [ab12] is unknown"),
         ({"message": "at most 10 240 bytes"}, "at most 10 240 bytes"),
     ],
 )
