@@ -30,14 +30,14 @@ def run(destination: str | None, *, json: bool, config: Path | None) -> None:
     """Look at everything, tell it, and exit with 1 if anything failed."""
     settings = common.load_config(config).config
     name, options = choose_destination(settings, destination)
-    findings = anyio.run(examine, access_of(name, options), options)
+    findings = anyio.run(_examine, access_of(name, options), options)
     findings += guarded("clock", "the clock", machine.clock)
     report.print_findings(findings, json=json)
     if report.failures(findings):
         sys.exit(1)
 
 
-async def examine(access: Access, options: AepOptions) -> list[Finding]:
+async def _examine(access: Access, options: AepOptions) -> list[Finding]:
     """Take every look."""
     async with open_session(access, SystemClock()) as session:
         try:

@@ -73,10 +73,10 @@ class Terms:
         """Yield what the keys of each destination's steps begin with, and its name."""
         yield "", self.destination
         if self.consent:
-            yield CONSENT, consent_destination(self.destination)
+            yield CONSENT, _consent_destination(self.destination)
 
 
-def consent_destination(name: str) -> str:
+def _consent_destination(name: str) -> str:
     """Return the name of the destination for consent beside one for events."""
     return f"{name}-consent"
 
@@ -180,7 +180,7 @@ def _require_name(name: str) -> None:
 
 def _destination_before(config: Config, name: str, *, consent: bool) -> AepOptions | None:
     """Return what is configured already, if it can be what is set up."""
-    _require_name(consent_destination(name) if consent else name)
+    _require_name(_consent_destination(name) if consent else name)
     before = _before(config, name)
     if before and before.produces == "consent":
         raise UsageError(
@@ -188,7 +188,7 @@ def _destination_before(config: Config, name: str, *, consent: bool) -> AepOptio
             hint="Say --consent, and --destination with the name of that one.",
         )
     if consent:
-        _before(config, consent_destination(name))
+        _before(config, _consent_destination(name))
     return before
 
 

@@ -22,10 +22,10 @@ from streamer.cli.customerio_files import configuration, keep_app_api_key, signi
 from streamer.cli.customerio_wait import Seen, look, wait_for_test
 from streamer.cli.customerio_webhooks import (
     described,
+    left_to_service,
     say_left_out,
     service_listens,
     waits_for_service,
-    wish,
 )
 from streamer.cli.looks import public
 from streamer.clock import SystemClock
@@ -281,11 +281,9 @@ def _finish(asked: Asked, scene: Scene, webhook: Webhook) -> None:
     if not asked.enable:
         console.print_text([f"Webhook {webhook.id} stays disabled, as asked."])
         return
-    if not service_listens(config):
-        wish(config, source, webhook.id)
-        if not service_listens(config):  # one that came up meanwhile may not have seen the wish
-            console.print_text(_at_start(scene, webhook))
-            return
+    if left_to_service(config, source, webhook.id):
+        console.print_text(_at_start(scene, webhook))
+        return
     enable = partial(webhooks.change, webhook=webhook, wanted=Wanted(disabled=False))
     ask(scene.api_url, scene.key, enable)
     now = common.now()

@@ -94,7 +94,7 @@ def is_of(webhook: Webhook, source: str) -> bool:
     return webhook.type == "webhook" and path.rstrip("/").endswith(WEBHOOKS + source)
 
 
-def state_of(webhook: Webhook) -> str:
+def _state_of(webhook: Webhook) -> str:
     """Say in a word whether a webhook calls."""
     return "disabled" if webhook.disabled else "enabled"
 
@@ -106,7 +106,7 @@ def list_webhooks(desk: Desk, *, json: bool) -> None:
         json=json,
         as_json=lambda one: one,
         headings=("ID", "NAME", "STATE", "EVENTS", "URL"),
-        row=lambda one: (one.id, one.name, state_of(one), len(one.events), one.url or one.type),
+        row=lambda one: (one.id, one.name, _state_of(one), len(one.events), one.url or one.type),
         empty="There is no reporting webhook. `streamer customerio setup` makes one.",
     )
 
@@ -122,7 +122,7 @@ def show(desk: Desk, word: str | None, *, json: bool) -> None:
         [
             f"Webhook        {webhook.id} {webhook.name}",
             f"URL            {webhook.url}",
-            f"State          {state_of(webhook)}{_wished(desk, webhook)}",
+            f"State          {_state_of(webhook)}{_wished(desk, webhook)}",
             f"Opens, clicks  {'every one' if webhook.full_resolution else 'the first only'}",
             f"Content        {'whole messages' if webhook.with_content else 'left out'}",
             f"Events         {' '.join(webhook.events) or 'none'}",
@@ -134,11 +134,8 @@ def show(desk: Desk, word: str | None, *, json: bool) -> None:
 def enable(desk: Desk, word: str | None, *, at_once: bool, json: bool) -> None:
     """Switch a webhook on, or wish for it where nobody would listen."""
     webhook = desk.find(word)
-    if not at_once and webhook.disabled and not service_listens(desk.config):
-        wish(desk.config, desk.source, webhook.id)
-        if service_listens(desk.config):  # it has come up meanwhile, and may not have seen the wish
-            enable(desk, str(webhook.id), at_once=True, json=json)
-            return
+    may_wait = webhook.disabled and not at_once
+    if may_wait and left_to_service(desk.config, desk.source, webhook.id):
         _tell(webhook, json, "No service runs here: `streamer serve` switches it on when it is up.")
         return
     written = desk.change(webhook, Wanted(disabled=False))
@@ -199,15 +196,23 @@ def addresses(desk: Desk, *, json: bool) -> None:
         console.print_lines(found)
 
 
+def left_to_service(config: Config, source: str, webhook_id: int) -> bool:
+    """Let the service switch a webhook on when it starts; False where one runs already.
+
+    Raises:
+        StoreError: there is no database to leave the wish in.
+    """
+    if service_listens(config):
+        return False
+    now = common.now()
+    common.change_database(config, lambda db: switch_on.ask(db, source, webhook_id, now=now))
+    # One that came up meanwhile may not have seen the wish.
+    return not service_listens(config)
+
+
 def service_listens(config: Config) -> bool:
     """Tell whether a service runs on the data directory, as far as this user can see."""
     return common.service_runs(config.database_path.parent) is True
-
-
-def wish(config: Config, source: str, webhook_id: int) -> None:
-    """Let the service switch a webhook on when it starts; raises `StoreError` without database."""
-    now = common.now()
-    common.change_database(config, lambda db: switch_on.ask(db, source, webhook_id, now=now))
 
 
 def waits_for_service(config: Config, source: str, webhook: Webhook) -> bool:

@@ -45,10 +45,10 @@ def find(db: Connection, names: Sequence[Name], *, odd: Mapping[str, str]) -> li
 def odd_ids(db: Connection) -> dict[str, str]:
     """Return the ids that something else may stand for, by that; reads all ids of the outbox."""
     rows = db.execute(_ODD_IDS, (HASHED_IDS_MAX,))
-    return {digest_of(event_id): event_id for (event_id,) in rows}
+    return {_digest_of(event_id): event_id for (event_id,) in rows}
 
 
-def digest_of(event_id: str) -> str:
+def _digest_of(event_id: str) -> str:
     """Return what stands for an event id that is no URI reference."""
     return hashlib.sha256(event_id.encode("utf-8", "replace")).hexdigest()
 
@@ -62,7 +62,7 @@ def _by_position(db: Connection, name: Name) -> Match | None:
     if row is None:
         return None
     match = Match(*row)
-    ids = {match.event_id, digest_of(match.event_id)}
+    ids = {match.event_id, _digest_of(match.event_id)}
     return match if name.record_id in ids or name.event_id == match.event_id else None
 
 

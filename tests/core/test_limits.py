@@ -88,7 +88,7 @@ FIXED_BY_OTHERS = {
     "streamer/config/address.py": {"UNIX_PATH_BYTES_MAX"},
     "streamer/core/customerio.py": {"SECONDS_MAX"},
     "streamer/core/retry_after.py": {"SECONDS_MAX"},
-    "streamer/core/xdm/expression_values.py": {"LONG_MAX"},
+    "streamer/core/xdm/language/values.py": {"LONG_MAX"},
     "streamer/core/xdm/identities.py": {"IDENTITY_CHARACTERS_MAX"},
     "streamer/core/xdm/kinds.py": {"EXACT_INTEGER_MAX"},
     "streamer/core/xdm/mapper.py": {"INTEGER_DIGITS_MAX"},

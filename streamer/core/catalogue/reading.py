@@ -103,7 +103,7 @@ def find_drift(body: bytes, object_type: str | None, metric: str | None) -> tupl
     try:
         return _look(_document(body))[2]
     except (ValueError, RecursionError):
-        name = type_label(object_type, metric)
+        name = _type_label(object_type, metric)
         return (Drift(DriftKind.UNREADABLE, name),)
 
 
@@ -120,7 +120,7 @@ def read(document: object) -> Reading:
     return Reading(event_type, event, drift)
 
 
-def type_label(object_type: object, metric: object) -> str:
+def _type_label(object_type: object, metric: object) -> str:
     """Name a type that need not be known, such as ``line.sent``."""
     return f"{_label(object_type)}.{_label(metric)}"
 
@@ -164,7 +164,7 @@ def _document(body: bytes) -> object:
 def _look(document: object) -> tuple[EventType | None, dict[str, object], tuple[Drift, ...]]:
     """Return an event's type, what of it fits the type, and what does not."""
     if not isinstance(document, dict):
-        label = type_label(None, None)
+        label = _type_label(None, None)
         return None, {}, (Drift(DriftKind.UNREADABLE, label, found=json_kind(document)),)
     object_type, metric = _text(document, "object_type"), _text(document, "metric")
     event_type = type_of(object_type, metric, document.get("data"))
@@ -188,7 +188,7 @@ def _unknown_type(
         return Drift(DriftKind.LEGACY, f"event_type {name}")
     known = object_type in tables.OBJECT_TYPES
     kind = DriftKind.METRIC if known else DriftKind.OBJECT_TYPE
-    return Drift(kind, type_label(object_type, metric))
+    return Drift(kind, _type_label(object_type, metric))
 
 
 def _fit(value: object, shape: Shape, path: str, tell: Tell) -> object:

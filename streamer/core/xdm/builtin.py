@@ -174,14 +174,16 @@ def _of_people() -> Iterator[Rule]:
 def _of_channel(name: str, tenant: str) -> Iterator[Rule]:
     uri, kind = _CHANNELS[name]
     types = f"{name}.*"
-    yield _rule("channel._id", quoted(uri or own_channel(name, tenant)), types)
+    yield _rule("channel._id", quoted(uri or _own_channel(name, tenant)), types)
     yield _rule("channel._type", quoted(f"https://ns.adobe.com/xdm/channel-types/{kind}"), types)
     yield _rule("channel.typeAtSource", quoted(name), types)
     yield _rule("channel.mode", '"push"', types)
-    yield _rule(f"{CJM}messageProfile.channel._id", quoted(uri or own_channel(name, tenant)), types)
+    yield _rule(
+        f"{CJM}messageProfile.channel._id", quoted(uri or _own_channel(name, tenant)), types
+    )
 
 
-def own_channel(name: str, tenant: str) -> str:
+def _own_channel(name: str, tenant: str) -> str:
     """Return the URI of a channel that Adobe has none for."""
     return f"https://ns.adobe.com/{tenant}/channels/{name}"
 
@@ -245,7 +247,7 @@ def _of_journeys(tenant: str) -> Iterator[Rule]:
     yield _rule(f"{execution}campaignID", "data.campaign_id")
     yield _rule(
         f"{CJM}messageProfile.channel._id",
-        quoted(own_channel("none", tenant)),
+        quoted(_own_channel("none", tenant)),
         note="required, so an event of no known channel names this one",
     )
     yield _rule(f"{CJM}messageProfile.messageProfileID", "data.delivery_id")
