@@ -190,15 +190,25 @@ class Mapper:
             types: Selection(include=types, exclude=())
             for types in {rule.types for rule in self.rules}
         }
+        self._require_paths_of_the_schema()
         return tuple((self._step(rule), selections[rule.types]) for rule in self.rules)
 
-    def _step(self, rule: Rule) -> Step:
-        field = self._fields.get(rule.destination)
-        if field is None:
-            raise ConfigurationError(
-                f"{rule.origin} writes to {rule.destination}, which is not in the schema",
-                hint=way_out(rule.destination, self._fields, produces=self._settings.produces),
+    def _require_paths_of_the_schema(self) -> None:
+        """Name every rule that writes to a path which this destination's schema lacks."""
+        told = {
+            f"{rule.origin} writes to {rule.destination}, which is not in the schema": way_out(
+                rule.destination, self._fields, produces=self._settings.produces
             )
+            for rule in self.rules
+            if rule.destination not in self._fields
+        }
+        if len(told) > 1:
+            raise ConfigurationError("\n".join(f"{what}: {hint}" for what, hint in told.items()))
+        for what, hint in told.items():
+            raise ConfigurationError(what, hint=hint)
+
+    def _step(self, rule: Rule) -> Step:
+        field = self._fields[rule.destination]
         return step(rule, field, _compiled(rule.source), self._settings.tenant)
 
     def _make_plan(self, object_type: str | None, metric: str | None) -> _Plan:

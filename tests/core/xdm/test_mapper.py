@@ -53,6 +53,14 @@ def test_a_path_of_a_group_that_is_switched_off_is_refused_with_its_setting() ->
     assert "journey_optimizer" in caught.value.hint
 
 
+def test_all_paths_that_there_are_not_are_named_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        with_layers(layer(rule("directMarketing.linkUrl", "data.x"), rule("web.nothing", "data.x")))
+    first, second = str(caught.value).splitlines()
+    assert "did you mean directMarketing.linkURL?" in first
+    assert "web.nothing" in second
+
+
 @pytest.mark.parametrize(
     "fields",
     [
