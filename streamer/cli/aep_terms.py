@@ -14,7 +14,7 @@ from pathlib import Path
 from streamer.cli.aep_secret import ClientSecret, find_secret
 from streamer.cli.aep_session import Access
 from streamer.config import formats
-from streamer.config.load import Loaded
+from streamer.config.load import SEARCH, Loaded
 from streamer.config.model import NAME_PATTERN, Config
 from streamer.core.errors import UsageError
 from streamer.core.xdm.mapping_file import Layer
@@ -87,7 +87,7 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
     Raises:
         UsageError: something is missing, or does not fit what is configured.
     """
-    if loaded.path is None:
+    if loaded.path is None and not offline:
         raise UsageError(
             "there is no configuration file that the destination could be written to",
             hint="`streamer customerio setup` writes one, and so does `streamer init`; --config "
@@ -113,7 +113,7 @@ def agree(wanted: Wanted, loaded: Loaded, *, offline: bool) -> Terms:
         )
     )
     return Terms(
-        file=loaded.path,
+        file=loaded.path or SEARCH[0],
         data_dir=Path(config.data_dir),
         destination=name,
         name=wanted.name,

@@ -11,7 +11,9 @@ import pytest
 from streamer.cli.aep_secret import UNIT_CREDENTIALS, reference_to
 from streamer.cli.aep_session import SECRET_VARIABLE
 from streamer.cli.aep_setup import Manner, run
-from streamer.cli.aep_terms import Wanted
+from streamer.cli.aep_terms import Wanted, agree
+from streamer.config.load import load
+from streamer.core.errors import UsageError
 from streamer.destinations.common_options import Secret
 from streamer.provision.aep_readiness import FLOW_READY_SECONDS
 from tests.cli.aep_desk import AepDesk, adobe_beside, aep_desk
@@ -194,6 +196,13 @@ def test_offline_nobody_is_asked_anything(
     assert aep_desk.adobe.requests == []
     answer = aep_desk.run("aep", "setup", "--offline")
     assert (answer.code, aep_desk.adobe.requests) == (2, [])
+
+
+def test_only_offline_it_needs_no_configuration_yet(tmp_path: Path) -> None:
+    nothing = load(None, environ={}, working_directory=tmp_path, search=())
+    assert agree(Wanted(), nothing, offline=True).file == Path("streamer.toml")
+    with pytest.raises(UsageError, match="no configuration file"):
+        agree(Wanted(), nothing, offline=False)
 
 
 def test_a_field_group_that_is_not_offered_is_left_out_of_the_mapping_too(
