@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.stand_ins.aep import Adobe
-from tests.stand_ins.aep.specs import FLOW_WITH_MAPPING
+from tests.stand_ins.aep.specs import FLOW_WITH_MAPPING, FLOW_WITHOUT_MAPPING
 from tests.stand_ins.aep_sender import Sender, sending
 from tests.support.manual_clock import ManualClock
 
@@ -176,9 +176,23 @@ async def test_a_problem_has_a_type_a_title_and_a_report(adobe: Adobe, sender: S
     problem = (await sender.post({})).json
     assert problem.keys() == {"type", "status", "title", "report"}
     assert problem["title"] == "Invalid XDM Message Format"
+    assert (await sender.post_bytes(b"no")).json["title"] == problem["title"]
     adobe.rules.change(request_bytes_max=10)
     too_large = (await sender.post(sender.message())).json
     assert (too_large["status"], too_large["title"]) == (413, "Request refused")
+
+
+async def test_an_inlet_that_never_was_is_404(sender: Sender) -> None:
+    url = sender.inlet.url.replace(sender.inlet.id, "0" * 64)
+    answer = await sender.send(url, b"{}", {"Content-Type": "application/json"})
+    assert answer.status == 404
+    assert "there is no such inlet" in answer.message
+
+
+async def test_envelopes_need_a_dataflow_without_a_mapping(adobe: Adobe, sender: Sender) -> None:
+    flow = adobe.organisation.flows.get(sender.inlet.flow_id)
+    assert flow is not None
+    assert flow["flowSpec"]["id"] == FLOW_WITHOUT_MAPPING
 
 
 async def test_an_inlet_that_is_gone_is_404(adobe: Adobe, sender: Sender) -> None:

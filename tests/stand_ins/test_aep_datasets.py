@@ -62,6 +62,13 @@ async def test_a_dataset_must_be_enabled_for_profiles(adobe: Adobe, sender: Send
     assert "not enabled" in dropped.reason
 
 
+async def test_fields_that_nobody_registered_are_nobodys_business(
+    adobe: Adobe, sender: Sender
+) -> None:
+    await sender.post(sender.message(_acme={"anything": 1}, other={"thing": 2}))
+    assert len(adobe.lake(sender.inlet.dataset_id)) == 1
+
+
 FAULTS = [
     ({"note": None}, "DCVS-1101-400", "#/note"),
     ({"deep": {"list": ["", {"x": None}]}}, "DCVS-1101-400", "#/deep/list/1/x"),

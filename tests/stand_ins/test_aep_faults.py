@@ -71,6 +71,13 @@ async def test_a_lost_answer_is_lost_after_all_is_done(adobe: Adobe, sender: Sen
     assert adobe.requests[-1].status == 0
 
 
+async def test_answers_are_lost_by_a_share_as_well(adobe: Adobe, sender: Sender) -> None:
+    adobe.faults.lost_answer_share = 1.0
+    with pytest.raises(aiohttp.ClientError):
+        await sender.post(sender.message("here"))
+    assert [accepted.id for accepted in adobe.received] == ["here"]
+
+
 async def test_messages_are_refused_in_turn(adobe: Adobe, sender: Sender) -> None:
     adobe.faults.refuse_messages(0, 429)
     messages = [sender.message(name) for name in "abc"]

@@ -156,6 +156,8 @@ async def test_the_source_for_customerio_has_an_inlet_of_its_dataflow(
     assert "no base connection" in detail(
         await call(adobe, "POST", f"{FLOWS}/sourceConnections", refused)
     )
+    refused = {**source, "data": {"format": "delimited"}}
+    assert "data.format" in detail(await call(adobe, "POST", f"{FLOWS}/sourceConnections", refused))
     source_id = await made(adobe, f"{FLOWS}/sourceConnections", source)
     mapping_id = await new_mapping(adobe, ids["schema"])
     body = {
@@ -169,6 +171,9 @@ async def test_the_source_for_customerio_has_an_inlet_of_its_dataflow(
     path = f"{url.removeprefix(adobe.url)}?x-adobe-flow-id={flow_id}"
     assert (await call(adobe, "POST", path, {"event_id": "1"})).status == 200
     assert adobe.received[-1].raw
+    for other in (ids["flow"], await made(adobe, f"{FLOWS}/flows", body)):
+        foreign = path.replace(flow_id, other)
+        assert "no dataflow" in (await call(adobe, "POST", foreign, {"event_id": "1"})).message
     assert (await call(adobe, "DELETE", f"{FLOWS}/flows/{flow_id}")).status == 204
     assert (await call(adobe, "POST", path, {"event_id": "1"})).status == 404
 
@@ -177,6 +182,11 @@ async def test_a_change_must_name_the_present_etag(adobe: Adobe, ids: dict[str, 
     path = f"{FLOWS}/flows/{ids['flow']}"
     patch = [{"op": "replace", "path": "/name", "value": "renamed"}]
     assert "If-Match is missing" in detail(await call(adobe, "PATCH", path, patch))
+    present = {"If-Match": (await item(adobe, "flows", ids["flow"]))["etag"]}
+    no_patches: tuple[object, ...] = ({}, ["name"])
+    for no_patch in no_patches:
+        answer = await call(adobe, "PATCH", path, no_patch, headers=present)
+        assert (answer.status, "not a JSON patch" in detail(answer)) == (400, True)
     stale = await call(adobe, "PATCH", path, patch, headers={"If-Match": '"other"'})
     assert stale.status == 412
     etag = (await item(adobe, "flows", ids["flow"]))["etag"]

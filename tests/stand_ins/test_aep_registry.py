@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.stand_ins.aep import Adobe
+from tests.stand_ins.aep import Adobe, SeededInlet
 from tests.stand_ins.aep.specs import EXPERIENCE_EVENT, INDIVIDUAL_PROFILE
 from tests.stand_ins.aep_sender import Sender, call, sending
 from tests.stand_ins.aep_steps import (
@@ -252,6 +252,7 @@ async def test_fields_of_the_tenant_are_judged_by_the_registered_group(adobe: Ad
         "DCVS-1106-400",
         "DCVS-1100-400",
     ]
+    assert errors[0]["message"] == "[5] is not a valid enum value"
     assert errors[2]["message"] == "extraneous key [extra] is not permitted"
     assert errors[2]["pointerToViolation"] == "#/_acme"
 
@@ -270,6 +271,40 @@ async def test_ingestion_learns_of_a_change_within_a_quarter_of_an_hour(
             clock.move(seconds)
             await sender.post(sender.message(_acme={"link": "x"}))
             assert len(adobe.failed(inlet.dataset_id)) == failed
+
+
+async def post_without_person(adobe: Adobe, inlet: SeededInlet) -> None:
+    """Post an event without the field that descriptors are about, and see it arrive."""
+    async with sending(adobe, inlet) as sender:
+        await sender.post(sender.message())
+    assert len(adobe.lake(inlet.dataset_id)) == 1
+
+
+async def test_an_identity_that_is_not_primary_is_not_required(adobe: Adobe) -> None:
+    inlet = adobe.new_inlet(tenant_group=group_body(person={"type": "string"}))
+    descriptor = {
+        "@type": "xdm:descriptorIdentity",
+        "xdm:sourceSchema": inlet.schema_id,
+        "xdm:sourceProperty": "/_acme/person",
+        "xdm:namespace": "Email",
+        "xdm:property": "xdm:code",
+        "xdm:isPrimary": False,
+    }
+    assert (await call(adobe, "POST", DESCRIPTORS, descriptor)).status == 201
+    await post_without_person(adobe, inlet)
+
+
+async def test_errors_are_worded_as_in_adobes_records(adobe: Adobe) -> None:
+    fields = {"count": {"type": "integer"}, "at": {"type": "string", "format": "date-time"}}
+    inlet = adobe.new_inlet(tenant_group=group_body(**fields))
+    async with sending(adobe, inlet) as sender:
+        await sender.post(sender.message(_acme={"count": "5"}))
+        await sender.post(sender.message(_acme={"at": "noon"}))
+    first, second = (
+        record["_validationErrors"][0]["message"] for record in adobe.failed(inlet.dataset_id)
+    )
+    assert first == "expected type: Integer, found: String"
+    assert second.startswith("[noon] is not a valid date-time. Expected [yyyy-MM-dd")
 
 
 async def test_a_primary_identity_becomes_required(
@@ -313,6 +348,7 @@ async def test_a_primary_identity_becomes_required(
         record["_validationErrors"][0]["message"] for record in adobe.failed(inlet.dataset_id)
     ]
     assert messages == ["required key [_acme] not found", "required key [person] not found"]
+    await post_without_person(adobe, adobe.new_inlet(tenant_group=group_body()))
     path = f"{DESCRIPTORS}/{answer.json['@id']}"
     assert (await call(adobe, "GET", path)).json["xdm:namespace"] == "Email"
     assert (await call(adobe, "DELETE", path)).status == 204
