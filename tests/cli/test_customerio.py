@@ -118,10 +118,10 @@ def test_enabling_waits_for_a_service_where_none_runs(office: Office) -> None:
     assert "`streamer serve` switches it on when it is up" in office.run("enable").out
     assert webhook.document()["disabled"]
     assert office.pending() == {"customerio": 1}
-    state = "State      disabled; `streamer serve` switches it on when it is up\n"
+    state = "State          disabled; `streamer serve` switches it on when it is up\n"
     assert state in office.run("show").out
     office.run("enable", "--now")
-    assert "State      enabled\n" in office.run("show").out
+    assert "State          enabled\n" in office.run("show").out
     assert not webhook.disabled
     assert office.pending() == {}
 

@@ -128,6 +128,14 @@ class OutboxMachine(World):
         self.everybody_takes_everything(data)
         self.the_janitor_prunes(data, 2, drained=False)
 
+    @rule(data=st.data(), name=st.sampled_from(NAMES))
+    def the_janitor_prunes_behind_a_pause(self, data: st.DataObject, name: str) -> None:
+        """What a paused destination is still to get is kept, however old it is."""
+        if name not in self.paused:
+            self.an_operator_pauses_or_resumes(name)
+        self.new_events("opened", 1, 1)
+        self.the_janitor_prunes(data, 2, drained=True)
+
     @rule(data=st.data(), mended=st.booleans())
     def a_last_event_is_rejected_and_another_comes(
         self, data: st.DataObject, *, mended: bool
