@@ -22,6 +22,7 @@ from streamer.clock import SystemClock
 from streamer.config.load import load
 from streamer.core import customerio, samples
 from streamer.core.event import Event
+from streamer.core.limits import SURVEY_SAVE_POSITIONS
 from streamer.store import outbox, sqlite
 from tests.support.processes import Installation, Process
 
@@ -136,9 +137,17 @@ def _resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def measure_idle(process: Process, seconds: float) -> list[Figure]:
-    """Look at what a service costs that has nothing to do."""
-    time.sleep(1 + LOOK_SECONDS)
+def measure_idle(
+    installation: Installation, process: Process, seconds: float, *, events: int
+) -> list[Figure]:
+    """Look at what a service costs that has nothing to do.
+
+    It looks through a backlog for drift for a while after all is delivered.
+    """
+    surveyed = "SELECT value FROM facts WHERE name = 'surveyed_position'"
+    while (installation.value(surveyed) or 0) <= events - SURVEY_SAVE_POSITIONS:
+        time.sleep(LOOK_SECONDS)
+    time.sleep(2)  # the rest of the survey, which is written down later
     before = _spent(process.pid)
     time.sleep(seconds)
     after = _spent(process.pid)
@@ -170,7 +179,7 @@ def run(directory: Path, *, events: int, idle_seconds: float) -> list[Figure]:
         start, process = measure_start(installation, "start to ready, whole backlog")
         figures += [start, *watch_drain(installation, process, events)]
         figures.append(measure_status(installation, "status, running, all drained"))
-        figures += measure_idle(process, idle_seconds)
+        figures += measure_idle(installation, process, idle_seconds, events=events)
         process.stop()
         start, process = measure_start(installation, "start to ready, all drained")
         figures.append(start)

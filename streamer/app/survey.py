@@ -9,6 +9,7 @@ delivered.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import structlog
@@ -56,7 +57,7 @@ class Survey:
         self._position: int | None = None
         """Up to where was looked; None: it has to be read."""
         self._saved = 0
-        self._saved_at = clock.monotonic()
+        self._saved_at = -math.inf
         self._news = False
         self._next_look = 0.0
 
@@ -95,17 +96,21 @@ class Survey:
             for key in await self._writer.do_within(store, JANITOR_WRITE_SECONDS):
                 self._tell(key, surveyed.sightings[key].position)
             self._note_saved(surveyed.through)
-        elif self._is_worth_saving(surveyed.through):
+        elif self._is_worth_saving(surveyed):
             save = partial(drift.save_position, position=surveyed.through)
             await self._writer.do_within(save, JANITOR_WRITE_SECONDS)
             self._note_saved(surveyed.through)
         self._position = surveyed.through
         return surveyed.caught_up
 
-    def _is_worth_saving(self, through: int) -> bool:
-        """Say whether to write down how far it is, while there is nothing else to write."""
+    def _is_worth_saving(self, surveyed: Surveyed) -> bool:
+        """Say whether to write down how far it is, while there is nothing else to write.
+
+        Whoever looks at the report soon after the start is told that all was looked through.
+        """
         is_late = self._clock.monotonic() - self._saved_at >= SURVEY_TICK_SECONDS
-        return through - self._saved >= (1 if is_late else SURVEY_SAVE_POSITIONS)
+        least = 1 if is_late and surveyed.caught_up else SURVEY_SAVE_POSITIONS
+        return surveyed.through - self._saved >= least
 
     def _note_saved(self, through: int) -> None:
         self._saved, self._saved_at = through, self._clock.monotonic()
