@@ -5,6 +5,7 @@ They are apart so that ``--help`` and completion load no HTTP client.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -63,6 +64,17 @@ DryRun = Annotated[bool, Parameter(negative="", help="Only show what would chang
 Now = Annotated[bool, Parameter(negative="", help="At once, although no service runs here.")]
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Whose webhooks are meant, and how they are asked for, as options."""
+
+    source: SourceName = None
+    app_api_key_file: KeyFile = None
+    region: Where = None
+    config: ConfigFile = None
+
+
 def setup(
     *,
     url: Url,
@@ -108,32 +120,26 @@ def setup(
 
 def list_webhooks(
     *,
-    source: SourceName = None,
-    app_api_key_file: KeyFile = None,
-    region: Where = None,
+    workspace: Workspace = Workspace(),
     json: Json = False,
-    config: ConfigFile = None,
 ) -> None:
     """List the workspace's reporting webhooks."""
     from streamer.cli import customerio_webhooks as work  # noqa: PLC0415 - loads the HTTP client
 
-    work.list_webhooks(work.Desk.open(config, source, app_api_key_file, region), json=json)
+    work.list_webhooks(work.Desk.open(workspace), json=json)
 
 
 def show(
     webhook: Which = None,
     /,
     *,
-    source: SourceName = None,
-    app_api_key_file: KeyFile = None,
-    region: Where = None,
+    workspace: Workspace = Workspace(),
     json: Json = False,
-    config: ConfigFile = None,
 ) -> None:
     """Show one reporting webhook with its events."""
     from streamer.cli import customerio_webhooks as work  # noqa: PLC0415 - loads the HTTP client
 
-    work.show(work.Desk.open(config, source, app_api_key_file, region), webhook, json=json)
+    work.show(work.Desk.open(workspace), webhook, json=json)
 
 
 def enable_webhook(
@@ -141,16 +147,13 @@ def enable_webhook(
     /,
     *,
     now: Now = False,
-    source: SourceName = None,
-    app_api_key_file: KeyFile = None,
-    region: Where = None,
+    workspace: Workspace = Workspace(),
     json: Json = False,
-    config: ConfigFile = None,
 ) -> None:
     """Switch a webhook on; where no service runs, the service does it when it starts."""
     from streamer.cli import customerio_webhooks as work  # noqa: PLC0415 - loads the HTTP client
 
-    desk = work.Desk.open(config, source, app_api_key_file, region)
+    desk = work.Desk.open(workspace)
     work.enable(desk, webhook, at_once=now, json=json)
 
 
@@ -158,16 +161,13 @@ def disable_webhook(
     webhook: Which = None,
     /,
     *,
-    source: SourceName = None,
-    app_api_key_file: KeyFile = None,
-    region: Where = None,
+    workspace: Workspace = Workspace(),
     json: Json = False,
-    config: ConfigFile = None,
 ) -> None:
     """Switch a webhook off; what happens in Customer.io meanwhile is not sent later."""
     from streamer.cli import customerio_webhooks as work  # noqa: PLC0415 - loads the HTTP client
 
-    work.disable(work.Desk.open(config, source, app_api_key_file, region), webhook, json=json)
+    work.disable(work.Desk.open(workspace), webhook, json=json)
 
 
 def update(
@@ -180,11 +180,8 @@ def update(
     full_resolution: FullResolution = None,
     with_content: WithContent = None,
     dry_run: DryRun = False,
-    source: SourceName = None,
-    app_api_key_file: KeyFile = None,
-    region: Where = None,
+    workspace: Workspace = Workspace(),
     json: Json = False,
-    config: ConfigFile = None,
 ) -> None:
     """Change what is asked for, and nothing else; shows what differs."""
     from streamer.cli import customerio_webhooks as work  # noqa: PLC0415 - loads the HTTP client
@@ -197,7 +194,7 @@ def update(
         full_resolution=full_resolution,
         with_content=with_content,
     )
-    desk = work.Desk.open(config, source, app_api_key_file, region)
+    desk = work.Desk.open(workspace)
     work.update(desk, webhook, wanted, dry_run=dry_run, json=json)
 
 
@@ -206,28 +203,22 @@ def delete(
     /,
     *,
     yes: Yes = False,
-    source: SourceName = None,
-    app_api_key_file: KeyFile = None,
-    region: Where = None,
+    workspace: Workspace = Workspace(),
     json: Json = False,
-    config: ConfigFile = None,
 ) -> None:
     """Delete a webhook in Customer.io; what waits there for it is lost."""
     from streamer.cli import customerio_webhooks as work  # noqa: PLC0415 - loads the HTTP client
 
-    desk = work.Desk.open(config, source, app_api_key_file, region)
+    desk = work.Desk.open(workspace)
     work.delete(desk, webhook, yes=yes, json=json)
 
 
 def addresses(
     *,
-    source: SourceName = None,
-    app_api_key_file: KeyFile = None,
-    region: Where = None,
+    workspace: Workspace = Workspace(),
     json: Json = False,
-    config: ConfigFile = None,
 ) -> None:
     """List the addresses that Customer.io calls from, which change: never let a firewall rely."""
     from streamer.cli import customerio_webhooks as work  # noqa: PLC0415 - loads the HTTP client
 
-    work.addresses(work.Desk.open(config, source, app_api_key_file, region), json=json)
+    work.addresses(work.Desk.open(workspace), json=json)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from streamer.cli import common, console, customerio_keys
 from streamer.cli.calls import WEBHOOKS
+from streamer.cli.customerio import Workspace
 from streamer.cli.customerio_api import ask, url_of
 from streamer.cli.known import choose_source
 from streamer.config.model import Config
@@ -35,15 +35,13 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """Of the App API."""
 
     @staticmethod
-    def open(
-        config: Path | None, source: str | None, key_file: Path | None, region: str | None
-    ) -> Desk:
+    def open(workspace: Workspace) -> Desk:
         """Load the configuration and find the key; raises `StreamerError` when there is none."""
-        settings = common.load_config(config).config
-        chosen = choose_source(settings, source)
+        settings = common.load_config(workspace.config).config
+        chosen = choose_source(settings, workspace.source)
         options = settings.sources[chosen]
         key = customerio_keys.given(
-            key_file, customerio_keys.APP_API_KEY_VARIABLE, os.environ
+            workspace.app_api_key_file, customerio_keys.APP_API_KEY_VARIABLE, os.environ
         ) or customerio_keys.configured(options.app_api_key, os.environ)
         if key is None:
             raise UsageError(
@@ -51,7 +49,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
                 hint=f"Set sources.{chosen}.app_api_key, as `streamer customerio setup` does, or "
                 f"say --app-api-key-file FILE, or set ${customerio_keys.APP_API_KEY_VARIABLE}.",
             )
-        url = url_of(region, None, options.app_api_url)
+        url = url_of(workspace.region, None, options.app_api_url)
         return Desk(config=settings, source=chosen, key=key, url=url)
 
     def ask(self, work: Callable[[AppApi], Awaitable[T]]) -> T:
