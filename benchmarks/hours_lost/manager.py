@@ -87,9 +87,10 @@ class Manager:
     def kill(self) -> None:
         """Kill the process and see it dead; the next one is started after the pause."""
         self._settled.clear()
-        self._signal(signal.SIGKILL)
-        if self._process is not None:
-            self._process.wait()  # until then it might still take a call, and cut it off
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.wait()  # until then it might still take a call, and cut it off
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -60,7 +60,6 @@ class Reality:
     ) -> None:
         """``disk`` is None where none can be made to fail; no fault of a disk may come then."""
         self.calls = 0
-        self.kills_pending: list[float] = []
         self._server = server
         self._manager = manager
         self._valve = valve
@@ -69,6 +68,7 @@ class Reality:
         self._notice_until = 0.0
         self._quiet_since = 0.0
         self._kill_in_next_call = False
+        self._killed_at = 0.0
         self._before_fault = (0, Felt(0, 0, 0))
         url = f"http://127.0.0.1:{server.port}/webhooks/customerio"
         self._caller = Caller(url, KEY, on_stage=self._on_stage)
@@ -83,7 +83,7 @@ class Reality:
         began = time.monotonic()
         reason, earns_hour, connected_at = self._caller.attempt(event, self._key)
         ended = time.monotonic()
-        is_cut = reason is not None and earns_hour and self._excuse(connected_at, ended)
+        is_cut = reason is not None and earns_hour and connected_at <= self._killed_at <= ended
         return Attempt(ended - began, reason, earns_hour, is_cut)
 
     def switch(self, edge: Edge) -> None:
@@ -162,13 +162,5 @@ class Reality:
             self._kill()
 
     def _kill(self) -> None:
-        self.kills_pending.append(time.monotonic())
+        self._killed_at = time.monotonic()
         self._manager.kill()
-
-    def _excuse(self, connected_at: float, ended: float) -> bool:
-        """Say whether a kill cut this connection off; each kill excuses one call."""
-        for killed_at in self.kills_pending:
-            if connected_at <= killed_at <= ended:
-                self.kills_pending.remove(killed_at)
-                return True
-        return False

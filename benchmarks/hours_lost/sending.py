@@ -125,7 +125,7 @@ class Sender:
         kind = blame(self._faults, at_seconds)
         if kind is Kind.NONE and attempt.is_cut_by_kill:  # it waited for a call, this one
             kind = Kind.KILL_IN_CALL
-        elif kind is Kind.NONE and event.is_poison:
+        elif event.is_poison and not attempt.is_cut_by_kill:  # it fails whatever else goes on
             kind = Kind.POISON
         self.failures.append(
             Failure(

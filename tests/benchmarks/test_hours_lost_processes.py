@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
+
+PAUSE_SECONDS = 0.3
 
 
 class Writer:
@@ -133,15 +136,34 @@ def launch(port: int) -> subprocess.Popen[bytes]:
 
 def test_a_process_is_started_again_after_a_restart_and_after_a_kill() -> None:
     port = free_port()
-    with Manager(lambda: launch(port), port=port, restart_seconds=0.0) as manager:
+    launched: list[float] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        launched.append(time.monotonic())
+        return launch(port)
+
+    with Manager(start, port=port, restart_seconds=PAUSE_SECONDS) as manager:
         assert answers(port)
-        for act in (manager.restart, manager.kill):
-            act()
-            assert not manager.is_settled
-            manager.wait_settled(30)
-            assert answers(port)
+        manager.restart()
+        assert not manager.is_settled
+        manager.wait_settled(30)
+        assert answers(port)
+        killed_at = time.monotonic()
+        manager.kill()
+        assert not manager.is_settled
+        manager.wait_settled(30)
+        assert answers(port)
+        assert launched[2] - killed_at >= PAUSE_SECONDS
     assert not answers(port)
     assert manager.ends == {-signal.SIGTERM: 2, -signal.SIGKILL: 1}
+
+
+def test_a_restart_that_was_asked_for_makes_no_pause() -> None:
+    port = free_port()
+    with Manager(lambda: launch(port), port=port, restart_seconds=600) as manager:
+        manager.restart()
+        manager.wait_settled(30)
+        assert answers(port)
 
 
 def test_a_process_that_cannot_be_started_ends_the_trial() -> None:

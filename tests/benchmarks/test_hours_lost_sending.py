@@ -103,6 +103,22 @@ def test_nobody_rescues_an_event_that_is_no_poison() -> None:
     assert [fate.end for fate in sender.send(events(0.0))] == [End.ACKNOWLEDGED]
 
 
+def test_the_person_is_called_by_poison_alone_and_minds_nothing_else() -> None:
+    ordinary, poison = events(0.0)[0], Event(1, 0.0, b"", is_poison=True)
+    world = Script([HOUR, HOUR, HOUR, KEPT, HOUR, HOUR, HOUR])
+    sender = Sender(world, [], rescue_seconds=2 * HOUR_SECONDS)
+    fates = sender.send([ordinary, poison, ordinary._replace(number=2)])
+    assert [fate.end for fate in fates] == [End.ACKNOWLEDGED, End.RESCUED, End.ACKNOWLEDGED]
+    assert world.tried == [0, 0, 0, 0, 1, 1, 2, 2]
+
+
+def test_the_clock_stands_at_the_edge_when_a_fault_is_made_known() -> None:
+    world = Script()
+    faults = [Fault(Kind.FULL_DISK, 100.0, 50.0)]
+    Sender(world, faults, rescue_seconds=FOR_EVER).send(events(160.0))
+    assert world.passed == [100.0, 50.0, 10.0]
+
+
 def test_a_fault_is_made_known_when_the_clock_passes_its_edge_and_before_the_next_call() -> None:
     seen: list[tuple[int, int]] = []
 
@@ -124,6 +140,13 @@ def test_a_failure_is_blamed_on_the_fault_at_which_its_try_began() -> None:
     sender = Sender(world, faults, rescue_seconds=FOR_EVER)
     sender.send(events(50.0, 120.0))
     assert [failure.kind for failure in sender.failures] == [Kind.FULL_DISK, Kind.NONE]
+
+
+def test_poison_answers_for_itself_whatever_else_goes_on() -> None:
+    faults = [Fault(Kind.DEAD_DESTINATION, 0.0, DAY_SECONDS)]
+    sender = Sender(Script([HOUR]), faults, rescue_seconds=FOR_EVER)
+    sender.send(events(60.0, poison=True))
+    assert [failure.kind for failure in sender.failures] == [Kind.POISON]
 
 
 def test_a_kill_that_waited_for_a_call_is_to_blame_however_late_it_came() -> None:

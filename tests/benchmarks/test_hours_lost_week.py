@@ -42,11 +42,12 @@ def test_a_seed_repeats_a_week_and_another_makes_another() -> None:
     assert schedule(full=True, seed=1) != schedule(full=True, seed=2)
 
 
-def test_no_two_events_have_the_same_body_and_all_but_poison_have_an_id_of_their_own() -> None:
+def test_no_two_events_share_a_body_and_ids_arise_in_order_but_for_poison() -> None:
     events = week.plan(500, seed=3)
     assert len({event.body for event in events}) == len(events)
     ids = [json.loads(event.body)["event_id"] for event in events if not event.is_poison]
     assert len(set(ids)) == len(ids)
+    assert ids == sorted(ids)
 
 
 def test_the_burst_comes_at_once_and_campaigns_within_minutes() -> None:
