@@ -18,7 +18,8 @@ UVICORN = "streamer-uvicorn"
 BOUNDED = {HYPERCORN: (16, 64), UVICORN: (1,)}
 """Over how many connections each has to be ahead of every listed rival."""
 AHEAD = 1.0
-VALUES: tuple[tuple[str, Value], ...] = (("throughput", per_second), ("p99", promptness))
+THROUGHPUT = ("throughput", per_second)
+P99 = ("p99", promptness)
 
 
 def figures(found: Sequence[Found]) -> list[Figure]:
@@ -29,16 +30,22 @@ def figures(found: Sequence[Found]) -> list[Figure]:
     others = [one for one in rivals if not one.contestant.listed]
     told: list[Figure] = []
     for one in ours:
-        told += _over(one, listed, "the best rival", BOUNDED[one.contestant.name])
-        told += _over(one, others, "the best of the other durable ones", ())
+        told += _over(
+            one, listed, "the best rival", (THROUGHPUT, P99), BOUNDED[one.contestant.name]
+        )
+        told += _over(one, others, "the best of the other durable ones", (THROUGHPUT,), ())
         told.append(_lost(one))
     return told
 
 
 def _over(
-    one: Found, rivals: Sequence[Found], whom: str, bounded: Collection[int]
+    one: Found,
+    rivals: Sequence[Found],
+    whom: str,
+    values: Sequence[tuple[str, Value]],
+    bounded: Collection[int],
 ) -> Iterator[Figure]:
-    for what, value in VALUES:
+    for what, value in values:
         for connections in CONNECTIONS:
             times, note = None, one.not_measured or "no rival was measured"
             if rivals and not one.not_measured:

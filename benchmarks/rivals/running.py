@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ ENVIRONMENT = {**harness.MODULE_PATH, "SIGNING_KEY": KEY.decode()}
 DATABASE = "events.db"
 BODY_SIGNATURE = "X-Body-Signature"
 POSTGRES_USER = "postgres"
+REASON_CHARACTERS_MAX = 200
 
 
 class NotMeasured(Exception):
@@ -133,11 +135,7 @@ def postgres(directory: Path) -> Iterator[harness.Server]:
 
     PostgreSQL refuses to be run by root, who lends it the user that its package made.
     """
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version)
-    found = shutil.which("postgres")
-    if found is None and not programs:
-        raise NotMeasured("PostgreSQL is not installed")
-    binaries = Path(found).parent if found else programs[-1]
+    binaries = _postgres_binaries()
     data = directory / "postgres"
     prefix = _as_postgres(data) if os.geteuid() == 0 else []
     if not (data / "PG_VERSION").exists():
@@ -147,7 +145,18 @@ def postgres(directory: Path) -> Iterator[harness.Server]:
     command = [*prefix, str(binaries / "postgres"), "-D", str(data), "-p", str(port)]
     command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
     with harness.start(command, cwd=directory, wait_for_port=port) as server:
+        _wait_for_postgres(binaries, port)
         yield server
+
+
+def _wait_for_postgres(binaries: Path, port: int) -> None:
+    """Wait until it takes connections: the port is open before it has recovered."""
+    command = [str(binaries / "pg_isready"), "--quiet", "--host=127.0.0.1", f"--port={port}"]
+    deadline = time.monotonic() + harness.READY_SECONDS_MAX
+    while subprocess.run(command, check=False).returncode:  # noqa: S603 - a program of PostgreSQL
+        if time.monotonic() > deadline:
+            raise NotMeasured("PostgreSQL does not become ready")
+        time.sleep(harness.LOOK_SECONDS)
 
 
 def postgres_address(server: harness.Server) -> str:
@@ -155,8 +164,16 @@ def postgres_address(server: harness.Server) -> str:
     return f"postgresql://{POSTGRES_USER}@127.0.0.1:{server.port}/postgres"
 
 
-def _version(binaries: Path) -> float:
-    return float(binaries.parent.name)
+def _postgres_binaries() -> Path:
+    """Find the newest that Debian's packages keep off the path, or the one that is on it."""
+    packaged = Path("/usr/lib/postgresql").glob("*/bin")
+    for binaries in sorted(packaged, key=lambda one: float(one.parent.name), reverse=True):
+        if (binaries / "initdb").exists():
+            return binaries
+    found = shutil.which("initdb")
+    if found is None:
+        raise NotMeasured("PostgreSQL is not installed")
+    return Path(found).resolve().parent
 
 
 def _as_postgres(data: Path) -> list[str]:
@@ -232,12 +249,7 @@ def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> N
         check=False, timeout=harness.READY_SECONDS_MAX,
     )  # fmt: skip
     if done.returncode:
-        raise NotMeasured(_last_line(done.stderr) or f"{command[0]} ended with {done.returncode}")
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+        raise NotMeasured(reason(done.stderr))
 
 
 @contextmanager
@@ -252,10 +264,18 @@ def started(start: Start, directory: Path) -> Iterator[Running]:
         try:
             running = stack.enter_context(start(directory))
         except RuntimeError as error:
-            raise NotMeasured(reason(str(error))) from error
+            said = str(error).replace(f"{directory}/", "")
+            raise NotMeasured(reason(said)) from error
         yield running
 
 
 def reason(said: str) -> str:
-    """Make one line of what a server said before it ended: its last, without terminal colours."""
-    return _last_line(re.sub(r"\x1b\[[0-9;]*m", "", said))[:200] or "it said nothing"
+    """Make one line of what a program said before it ended, without terminal colours.
+
+    The last line of a traceback tells what happened, of anything else the first ones do.
+    """
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", said).splitlines()]
+    lines = [line for line in lines if line]
+    if any(line.startswith("Traceback") for line in lines):
+        lines = lines[-1:]
+    return " ".join(lines)[:REASON_CHARACTERS_MAX] or "it said nothing"

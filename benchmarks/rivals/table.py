@@ -22,7 +22,8 @@ def markdown(details: Mapping[str, Any]) -> str:
     found = details["contestants"]
     rows = [_cells(one) for one in found if not one["not_measured"]]
     lines = [_line(HEAD), _line("---" for _ in HEAD), *map(_line, rows)]
-    lines += ["", *(_words(one) for one in found if one["gives_up"] and not one["not_measured"])]
+    base = details["wins_over"]
+    lines += ["", *(_words(one, base) for one in found if one["speeds"] and one["gives_up"])]
     missing = [one for one in found if one["not_measured"]]
     lines += [f"- {one['title']}: not measured: {one['not_measured']}" for one in missing]
     return "\n".join([*lines, "", str(details["elsewhere"])])
@@ -50,6 +51,7 @@ def _speed(speed: Mapping[str, Any]) -> str:
     return f"{speed['per_second']:,.0f} ({speed['p50_ms']:.1f}, {speed['p99_ms']:.1f}{refused})"
 
 
-def _words(one: Mapping[str, Any]) -> str:
-    wins = f"wins: {', '.join(one['wins'])}" if one["wins"] else "wins nowhere"
-    return f"- {one['title']}: {wins}; gives up: {one['gives_up']}."
+def _words(one: Mapping[str, Any], base: str | None) -> str:
+    """Say where it wins, if it was held against anybody, and what it gives up for that."""
+    wins = f"ahead of {base} in {', '.join(one['wins']) or 'nothing'}; " if base else ""
+    return f"- {one['title']}: {wins}gives up {one['gives_up']}."
