@@ -48,6 +48,8 @@ def measure(options: argparse.Namespace) -> Measured:
         return Measured([])
     with beside_empty(options) as both:
         found = both.rounds(rounds, events=events, connections=options.connections)
+    for one in found.ours:
+        one.load.must_be(200)
     return Measured(figures(found), {"connections": options.connections, **found.details()})
 
 

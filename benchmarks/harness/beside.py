@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from benchmarks.harness.load import Load, percentile, send, signed_requests
 from benchmarks.harness.pairs import interleaved, median_ratio
 from benchmarks.harness.server import Server
 
+SERVICE_DIRECTORY = "streamer"
 WARM_UP_EVENTS = 1_000
 REST_SECONDS = 1.5
 """The survey looks once a second at what has come."""
@@ -86,11 +88,12 @@ def latencies(rounds: Sequence[Round]) -> dict[str, float]:
 class Beside:
     """Both servers, up and warm."""
 
-    def __init__(self, empty: Server, ours: Server, load_core: int | None) -> None:
+    def __init__(self, empty: Server, ours: Server, cores: tuple[int | None, int | None]) -> None:
         self.empty = empty
         self.ours = ours
-        self._load_core = load_core
+        self.server_core, self.load_core = cores
         self._next_number = 0
+        self._stored = 0
 
     def requests(self, count: int) -> list[bytes]:
         """Make requests whose events were not sent before."""
@@ -99,13 +102,21 @@ class Beside:
 
     def send(self, to: Server, requests: Sequence[bytes], connections: int) -> Load:
         """Send from the core that is the load's."""
-        with server.on_core(self._load_core):
-            return send(to.port, requests, connections=connections).must_be(200)
+        with server.on_core(self.load_core):
+            load = send(to.port, requests, connections=connections)
+        self._stored += load.statuses.get(200, 0) if to is self.ours else 0
+        return load
+
+    def check_stored(self, status: dict[str, Any]) -> None:
+        """See to it that what was answered 200 is in the outbox, each event once."""
+        stored = status["outbox"]["events"]
+        if stored != self._stored:
+            raise RuntimeError(f"{self._stored} events were acknowledged, {stored} are stored")
 
     def warm_up(self, connections: int) -> None:
         """Have both do everything once before anything is measured."""
         for one in (self.empty, self.ours):
-            self.send(one, self.requests(WARM_UP_EVENTS), connections)
+            self.send(one, self.requests(WARM_UP_EVENTS), connections).must_be(200)
         time.sleep(REST_SECONDS)
 
     def rounds(self, count: int, *, events: int, connections: int) -> Rounds:
@@ -136,9 +147,12 @@ def beside_empty(
     options: argparse.Namespace, config_toml: str = "", *, pinned: bool = True
 ) -> Iterator[Beside]:
     """Start both; streamer with the tables of ``config_toml``, its data below the directory."""
-    server_core, load_core = server.cores_apart() if pinned else (None, None)
+    directory = options.directory / SERVICE_DIRECTORY
+    cores = server.cores_apart() if pinned else (None, None)
     with (
-        server.empty_app(core=server_core) as empty,
-        server.streamer(options.directory / "streamer", config_toml, core=server_core) as ours,
+        server.empty_app(core=cores[0]) as empty,
+        server.streamer(directory, config_toml, core=cores[0]) as ours,
     ):
-        yield Beside(empty, ours, load_core)
+        both = Beside(empty, ours, cores)
+        yield both
+        both.check_stored(server.ask_status(directory))
