@@ -7,6 +7,7 @@ told and is no error: machines differ, and what counts is read from the results 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import functools
 import importlib.metadata
@@ -179,9 +180,11 @@ def run(
     options = parser.parse_args()
     compile_package()
     options.directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=options.directory.resolve(), prefix="benchmark-"
-    ) as directory:
+    where = options.directory.resolve()
+    with (
+        tempfile.TemporaryDirectory(dir=where, prefix="benchmark-") as directory,
+        contextlib.redirect_stdout(sys.stderr),  # a log line is none of the result
+    ):
         options.directory = Path(directory)
         measured = measure(options)
     if options.json:
