@@ -183,7 +183,8 @@ def run(
     where = options.directory.resolve()
     with (
         tempfile.TemporaryDirectory(dir=where, prefix="benchmark-") as directory,
-        contextlib.redirect_stdout(sys.stderr),  # a log line is none of the result
+        # With --json one object is printed: a log line is none of it.
+        contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout),
     ):
         options.directory = Path(directory)
         measured = measure(options)
