@@ -133,7 +133,7 @@ def hours_lost(found: Results) -> Chart:
     ]
     return Chart(
         "A week full of faults, seen by Customer.io",
-        "Deploys, kills, a slow and a full disk, a burst, a rotated key, poison, a dead destination",
+        "Deploys, kills, a slow and a full disk, a burst, a rotated key, poison, dead destinations",
         [Group("Hours for which it held events back", held), Group("Largest backlog", most)],
     )
 

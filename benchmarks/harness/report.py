@@ -78,7 +78,8 @@ def written(value: float | None) -> str:
     """Write a value with about three figures that mean something."""
     if value is None:
         return "-"
-    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 3
+    size = abs(value)
+    decimals = 0 if size >= 100 or not size else 1 if size >= 10 else 2 if size >= 0.1 else 3
     return f"{value:,.{decimals}f}"
 
 
@@ -162,7 +163,7 @@ def run(
     question: str,
     measure: Measure,
     *,
-    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
+    arguments: Callable[[argparse.ArgumentParser], object] | None = None,
 ) -> None:
     """Be the command line of a benchmark: measure, and print a table or one JSON object.
 
