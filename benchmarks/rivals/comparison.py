@@ -191,6 +191,7 @@ def _detail(one: Found, base: Found | None) -> dict[str, object]:
     return {
         "name": one.contestant.name,
         "title": one.contestant.title,
+        "about": one.contestant.about,
         "listed": one.contestant.listed,
         "durable": one.durable,
         "not_measured": one.not_measured,

@@ -33,6 +33,8 @@ class Contestant(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """What ``--only`` takes."""
     title: str
+    about: str
+    """What it is made of."""
     start: running.Start
     stored: storage.Stored
     gives_up: str = ""
@@ -68,18 +70,21 @@ CONTESTANTS = (
     Contestant(
         name="streamer-hypercorn",
         title="streamer on Hypercorn",
+        about="`streamer serve` as installed, without a destination",
         start=running.streamer("hypercorn"),
         stored=STREAMER,
     ),
     Contestant(
         name="streamer-uvicorn",
         title="streamer on uvicorn",
+        about='the same with `[server] engine = "uvicorn"`',
         start=running.streamer("uvicorn"),
         stored=STREAMER,
     ),
     Contestant(
         name="fastapi-sqlite",
-        title="FastAPI + uvicorn + aiosqlite, a commit per request",
+        title="FastAPI + aiosqlite",
+        about="on uvicorn; one SQLite transaction, synced, for each request",
         start=running.receiver("fastapi_sqlite"),
         stored=IN_FILE,
         listed=True,
@@ -87,7 +92,8 @@ CONTESTANTS = (
     ),
     Contestant(
         name="quart-sqlite",
-        title="Quart + Hypercorn + aiosqlite, a commit per request",
+        title="Quart + aiosqlite",
+        about="on Hypercorn; one SQLite transaction, synced, for each request",
         start=running.receiver("quart_sqlite"),
         stored=IN_FILE,
         listed=True,
@@ -95,7 +101,8 @@ CONTESTANTS = (
     ),
     Contestant(
         name="jetstream-always",
-        title="FastAPI + uvicorn + NATS JetStream, sync_interval: always",
+        title="FastAPI + JetStream, sync always",
+        about="on uvicorn; a NATS server with sync_interval: always beside it",
         start=running.jetstream("sync_interval: always"),
         stored=storage.in_jetstream,
         listed=True,
@@ -104,7 +111,8 @@ CONTESTANTS = (
     ),
     Contestant(
         name="hookspool",
-        title="hookspool, connections kept alive",
+        title="hookspool",
+        about="Python with a spool of its own, its dispatcher off; connections are kept alive",
         start=running.hookspool,
         stored=SPOOL,
         listed=True,
@@ -115,17 +123,19 @@ CONTESTANTS = (
     ),
     Contestant(
         name="hookspool-new",
-        title="hookspool, a new connection per request",
+        title="hookspool, new connections",
+        about="the same with a connection for each request, as behind many proxies",
         start=running.hookspool,
         stored=SPOOL,
         listed=True,
         spool=True,
         send=rounds.new_connections,
-        gives_up="the same",
+        gives_up="speed, for the same reasons",
     ),
     Contestant(
         name="procrastinate",
-        title="FastAPI + uvicorn + procrastinate on PostgreSQL",
+        title="FastAPI + procrastinate",
+        about="on uvicorn; a job in a PostgreSQL as shipped for each event",
         start=running.procrastinate,
         stored=storage.in_postgres,
         listed=True,
@@ -134,7 +144,8 @@ CONTESTANTS = (
     ),
     Contestant(
         name="fastapi-shared",
-        title="FastAPI + uvicorn + aiosqlite, INSERT and commit() on a shared connection",
+        title="FastAPI + aiosqlite, shared commits",
+        about="the first with INSERT and then commit() on the connection that all requests share",
         start=running.receiver("fastapi_sqlite", "--shared"),
         stored=IN_FILE,
         gives_up="whose transaction it is: whoever commits first commits for all, and one"
@@ -142,7 +153,8 @@ CONTESTANTS = (
     ),
     Contestant(
         name="node-sqlite",
-        title="Node.js with its own http and sqlite (JavaScript and C++), a commit per request",
+        title="Node.js + node:sqlite",
+        about="JavaScript on Node's own http and sqlite; one synced transaction for each request",
         start=running.node,
         stored=IN_FILE,
         gives_up="answers to anybody while the disk syncs: one slow sync stops health checks and"
@@ -150,7 +162,8 @@ CONTESTANTS = (
     ),
     Contestant(
         name="fastapi-normal",
-        title="FastAPI + uvicorn + aiosqlite, synchronous=NORMAL",
+        title="FastAPI + aiosqlite, NORMAL",
+        about="the first with synchronous=NORMAL",
         start=running.receiver("fastapi_sqlite", "--synchronous", "NORMAL"),
         stored=IN_FILE,
         durable=False,
@@ -158,7 +171,8 @@ CONTESTANTS = (
     ),
     Contestant(
         name="jetstream-default",
-        title="FastAPI + uvicorn + NATS JetStream as shipped",
+        title="FastAPI + JetStream as shipped",
+        about="the third with a sync_interval of two minutes",
         start=running.jetstream(""),
         stored=storage.in_jetstream,
         durable=False,
@@ -166,7 +180,8 @@ CONTESTANTS = (
     ),
     Contestant(
         name="fastapi-memory",
-        title="FastAPI + uvicorn that answers first and stores later",
+        title="FastAPI, stored after the answer",
+        about="on uvicorn; gathered in memory and written every half second",
         start=running.receiver("fastapi_memory"),
         stored=IN_FILE,
         durable=False,

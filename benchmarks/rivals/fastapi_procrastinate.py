@@ -1,8 +1,9 @@
 """FastAPI on uvicorn, and a job of procrastinate on PostgreSQL for each event.
 
-A call is answered when PostgreSQL has committed the job; commits of several connections share a
-sync there. The event id is the job's ``queueing_lock``, which the database keeps unique among
-jobs that wait. Run, with an empty database:
+A call is answered when PostgreSQL has committed the job. The event id is the job's
+``queueing_lock``, which the database keeps unique among jobs that wait.
+
+Run, with an empty database:
 ``python -m benchmarks.rivals.fastapi_procrastinate --port 8001 --database postgresql://…``
 """
 

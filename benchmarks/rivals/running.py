@@ -53,14 +53,25 @@ class Running:
         return sum(server.cpu_seconds() for server in self._servers)
 
     def resident_bytes(self) -> int:
-        """Return the memory of all of them; what they share counts for each."""
-        return sum(server.resident_bytes() for server in self._servers)
+        """Return the memory of all of them; what some share is divided among those that do.
+
+        Otherwise a PostgreSQL would count for its shared buffers once for each connection.
+        """
+        return sum(_share_of_memory_bytes(pid) for pid in self.pids())
 
     def kill(self) -> None:
         """End all of them at once, as ``kill -9`` does."""
         for pid in self.pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def _share_of_memory_bytes(pid: int) -> int:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 Start = Callable[[Path], AbstractContextManager[Running]]

@@ -60,7 +60,7 @@ async def _read_stream(address: str) -> set[str]:
         found: set[str] = set()
         while len(found) < count:
             fetched = await pulling.fetch(FETCH, timeout=FETCH_SECONDS_MAX)
-            found |= {one.headers[there.ID_HEADER] for one in fetched}
+            found |= {(one.headers or {})[there.ID_HEADER] for one in fetched}
         return found
     finally:
         await connection.close()

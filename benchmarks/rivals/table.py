@@ -22,10 +22,7 @@ def markdown(details: Mapping[str, Any]) -> str:
     found = details["contestants"]
     rows = [_cells(one) for one in found if not one["not_measured"]]
     lines = [_line(HEAD), _line("---" for _ in HEAD), *map(_line, rows)]
-    base = details["wins_over"]
-    lines += ["", *(_words(one, base) for one in found if one["speeds"] and one["gives_up"])]
-    missing = [one for one in found if one["not_measured"]]
-    lines += [f"- {one['title']}: not measured: {one['not_measured']}" for one in missing]
+    lines += ["", *(_words(one, details["wins_over"]) for one in found)]
     return "\n".join([*lines, "", str(details["elsewhere"])])
 
 
@@ -52,6 +49,12 @@ def _speed(speed: Mapping[str, Any]) -> str:
 
 
 def _words(one: Mapping[str, Any], base: str | None) -> str:
-    """Say where it wins, if it was held against anybody, and what it gives up for that."""
-    wins = f"ahead of {base} in {', '.join(one['wins']) or 'nothing'}; " if base else ""
-    return f"- {one['title']}: {wins}gives up {one['gives_up']}."
+    """Say what it is, where it wins if it was held against anybody, and what it gives up."""
+    told = [f"**{one['title']}**: {one['about']}."]
+    if one["not_measured"]:
+        told.append(f"Not measured: {one['not_measured']}")
+    elif one["title"] != base:
+        told.append(f"Ahead of {base} in {', '.join(one['wins']) or 'nothing'}." if base else "")
+    if one["gives_up"]:
+        told.append(f"Gives up {one['gives_up']}.")
+    return f"- {' '.join(filter(None, told))}"
