@@ -6,43 +6,23 @@ What most people would write first. Run:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-import uvicorn
-from fastapi import FastAPI, Request, Response
-
-from benchmarks.rivals import sqlite_store
-from benchmarks.rivals.receiver import PATH, SIGNATURE, TIMESTAMP, Options, Refused, parse, receive
+from benchmarks.rivals import fastapi_receiver, sqlite_store
+from benchmarks.rivals.receiver import arguments
 
 
-def make_app(options: Options) -> FastAPI:
-    """Build the application around its one connection to the database."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with sqlite_store.opened(options.database) as db:
-            app.state.db = db
-            yield
-
-    app = FastAPI(lifespan=lifespan)
-
-    async def webhook(request: Request) -> Response:
-        try:
-            headers, body = request.headers, await request.body()
-            received = receive(headers.get(TIMESTAMP), headers.get(SIGNATURE), body)
-        except Refused as refused:
-            return Response(status_code=refused.status)
-        await sqlite_store.commit(app.state.db, received)
-        return Response(status_code=200)
-
-    app.add_api_route(PATH, webhook, methods=["POST"])
-    return app
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = arguments("FastAPI on uvicorn, one SQLite commit for each request")
+    parser.add_argument("--synchronous", choices=["FULL", "NORMAL"], default="FULL")
+    parser.add_argument(
+        "--shared", action="store_true", help="INSERT, then commit whatever is inserted by then"
+    )
+    chosen = parser.parse_args()
+    store = sqlite_store.opened(
+        chosen.database, synchronous=chosen.synchronous, shared=chosen.shared
+    )
+    fastapi_receiver.serve(store, chosen.port)
 
 
 if __name__ == "__main__":
-    options = parse("FastAPI on uvicorn, one SQLite commit for each request")
-    uvicorn.run(
-        make_app(options), host="127.0.0.1", port=options.port,
-        loop="uvloop", http="httptools", access_log=False, log_level="warning",
-    )  # fmt: skip
+    main()

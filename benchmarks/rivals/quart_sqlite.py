@@ -15,17 +15,17 @@ from hypercorn.config import Config
 from quart import Quart, request
 
 from benchmarks.rivals import sqlite_store
-from benchmarks.rivals.receiver import PATH, SIGNATURE, TIMESTAMP, Options, Refused, parse, receive
+from benchmarks.rivals.receiver import PATH, SIGNATURE, TIMESTAMP, Refused, arguments, receive
 
 
-def make_app(options: Options) -> Quart:
+def make_app(database_file: str) -> Quart:
     """Build the application around its one connection to the database."""
     app = Quart(__name__)
 
     @app.while_serving
     async def database() -> AsyncGenerator[None, None]:
-        async with sqlite_store.opened(options.database) as db:
-            app.extensions["db"] = db
+        async with sqlite_store.opened(database_file) as keep:
+            app.extensions["keep"] = keep
             yield
 
     @app.post(PATH)
@@ -35,7 +35,7 @@ def make_app(options: Options) -> Quart:
             received = receive(headers.get(TIMESTAMP), headers.get(SIGNATURE), body)
         except Refused as refused:
             return "", refused.status
-        await sqlite_store.commit(app.extensions["db"], received)
+        await app.extensions["keep"](received)
         return "", 200
 
     return app
@@ -43,11 +43,11 @@ def make_app(options: Options) -> Quart:
 
 def main() -> None:
     """Serve on one event loop until SIGTERM."""
-    options = parse("Quart on Hypercorn, one SQLite commit for each request")
+    chosen = arguments("Quart on Hypercorn, one SQLite commit for each request").parse_args()
     config = Config()
-    config.bind = [f"127.0.0.1:{options.port}"]
+    config.bind = [f"127.0.0.1:{chosen.port}"]
     config.keep_alive_max_requests = sys.maxsize  # it hangs up after a thousand calls otherwise
-    uvloop.run(serve(make_app(options), config))
+    uvloop.run(serve(make_app(chosen.database), config))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import argparse
 import hmac
 import json
 import os
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 PATH = "/webhooks/customerio"
@@ -36,6 +36,10 @@ class Received(NamedTuple):
     body: bytes
 
 
+Keep = Callable[[Received], Awaitable[None]]
+"""Stores an event, and returns when the call may be answered."""
+
+
 def receive(timestamp: str | None, signature: str | None, body: bytes) -> Received:
     """Verify a call and decode its event.
 
@@ -53,17 +57,9 @@ def receive(timestamp: str | None, signature: str | None, body: bytes) -> Receiv
     return Received(event_id, body)
 
 
-class Options(NamedTuple):
-    """Where a server listens, and where it stores."""
-
-    port: int
-    database: Path
-
-
-def parse(description: str) -> Options:
-    """Read the command line of a server."""
+def arguments(description: str) -> argparse.ArgumentParser:
+    """Begin the command line of a server: where it listens, and where it stores."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, required=True, help="on 127.0.0.1")
-    parser.add_argument("--database", type=Path, required=True, help="the file to store in")
-    chosen = parser.parse_args()
-    return Options(chosen.port, chosen.database)
+    parser.add_argument("--database", required=True, help="a file, or the address of a server")
+    return parser
