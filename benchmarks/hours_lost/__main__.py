@@ -68,8 +68,8 @@ def figures_of(result: Result) -> Sequence[Figure]:
     by_fault = sorted(result.losses, key=lambda loss: -loss.held_hours)
     split = ", ".join(f"{one.fault} {one.held_hours:.2f}" for one in by_fault if one.held_hours)
     told = [
-        ("held back", result.held_hours, "h", None, split),
         ("hour waits by its own choice", result.hour_waits_chosen, "waits", bound, ""),
+        ("held back", result.held_hours, "h", None, split),
         ("hour waits by a kill within a call", result.hour_waits_by_kill, "waits", None, ""),
         ("largest backlog", result.backlog_most, "events", None, ""),
         ("longest wait of an event", result.longest_wait_hours, "h", None, ""),

@@ -90,7 +90,7 @@ def schedule(*, full: bool, seed: int) -> list[Fault]:
         Fault(Kind.FULL_DISK, at(1, 17), 40 * MINUTE_SECONDS),
         Fault(Kind.KILL, in_campaign(2)),
         Fault(Kind.BURST, BURST_AT_SECONDS, BURST_SECONDS),
-        Fault(Kind.SLOW_DISK, in_campaign(3), 30.0 if full else 6.0),
+        Fault(Kind.SLOW_DISK, in_campaign(3), 30.0 if full else 4.0),
         Fault(Kind.ROTATED_KEY, at(3, 14), 4 * HOUR_SECONDS),
         Fault(Kind.POISON, POISON_AT_SECONDS, BURST_SECONDS),
         Fault(Kind.DEAD_DESTINATION, at(5, 12), 6 * HOUR_SECONDS),

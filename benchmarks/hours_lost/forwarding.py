@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 
-from benchmarks.rivals.fastapi_sqlite import make_app
-from benchmarks.rivals.receiver import parse
+from benchmarks.rivals import sqlite_store
+from benchmarks.rivals.fastapi_receiver import make_app
+from benchmarks.rivals.receiver import arguments
 
 FORWARD_SECONDS_MAX = 2.0
 """For the destination's answer; the sender waits four seconds in all."""
@@ -49,17 +50,16 @@ class Forwarder:
             return False
 
 
-def forwarding_app() -> tuple[FastAPI, int]:
-    """Build the application from command line and environment; return it and its port."""
-    options = parse("FastAPI on uvicorn, one SQLite commit and one delivery for each request")
-    app = make_app(options)
+def main() -> None:
+    """Serve until SIGTERM."""
+    chosen = arguments("FastAPI, one SQLite commit and one delivery for each request").parse_args()
+    app = make_app(sqlite_store.opened(chosen.database))
     app.middleware("http")(Forwarder(os.environ["FORWARD_TO"]))
-    return app, options.port
+    uvicorn.run(
+        app, host="127.0.0.1", port=chosen.port,
+        loop="uvloop", http="httptools", access_log=False, log_level="warning",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    application, port = forwarding_app()
-    uvicorn.run(
-        application, host="127.0.0.1", port=port,
-        loop="uvloop", http="httptools", access_log=False, log_level="warning",
-    )  # fmt: skip
+    main()

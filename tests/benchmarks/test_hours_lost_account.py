@@ -121,4 +121,4 @@ def test_an_hour_of_our_own_choice_misses_the_bound_and_a_rivals_is_only_told() 
 
 
 def test_hours_are_split_by_fault_the_dearest_first() -> None:
-    assert figures_of(result(OURS))[0].note == "full disk 2.00, deploy 1.00"
+    assert figures_of(result(OURS))[1].note == "full disk 2.00, deploy 1.00"
