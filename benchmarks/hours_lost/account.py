@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from benchmarks.hours_lost.faults import Fault, Kind
-from benchmarks.hours_lost.sending import Failure, Fate
+from benchmarks.hours_lost.sending import End, Failure, Fate
 from benchmarks.hours_lost.week import HOUR_SECONDS, Event
 
 POINT_SECONDS = HOUR_SECONDS / 4
@@ -41,12 +41,59 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     """How often calls failed for which reason."""
 
 
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What one server's week came to; hours are virtual."""
+
+    events: int
+    held_hours: float
+    hour_waits: int
+    hour_waits_by_kill: int
+    hour_waits_chosen: int
+    losses: list[Loss]
+    backlog_most: int
+    backlog_curve: list[int]
+    """The most events held in each quarter of an hour."""
+    longest_wait_hours: float
+    """Of an event, from when it arose until it was through."""
+    ended_hours: float
+    """When the last event was through."""
+    given_up: int
+    rescued: int
+    """Poison that a person had to let pass."""
+
+
 class Backlog(NamedTuple):
     """How many events Customer.io held, being sent or waiting."""
 
     most: int
     curve: list[int]
     """The most in each `POINT_SECONDS` of the week, from its beginning to the last event's end."""
+
+
+def account(
+    faults: Sequence[Fault],
+    failures: Sequence[Failure],
+    events: Sequence[Event],
+    fates: Sequence[Fate],
+) -> Account:
+    """Draw up the account of a week whose events have all met their fate."""
+    split = losses(faults, failures)
+    held = backlog(events, fates)
+    ends = Counter(fate.end for fate in fates)
+    return Account(
+        events=len(events),
+        held_hours=held_hours(failures),
+        hour_waits=sum(loss.hour_waits for loss in split),
+        hour_waits_by_kill=sum(loss.hour_waits_by_kill for loss in split),
+        hour_waits_chosen=sum(loss.hour_waits_chosen for loss in split),
+        losses=split,
+        backlog_most=held.most,
+        backlog_curve=held.curve,
+        longest_wait_hours=longest_wait_hours(events, fates),
+        ended_hours=_hours(fates[-1].at_seconds if fates else 0.0),
+        given_up=ends[End.GIVEN_UP],
+        rescued=ends[End.RESCUED],
+    )
 
 
 def losses(faults: Sequence[Fault], failures: Iterable[Failure]) -> list[Loss]:

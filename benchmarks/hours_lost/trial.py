@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from benchmarks.hours_lost import account, week
+from benchmarks.hours_lost import week
+from benchmarks.hours_lost.account import Account, account
 from benchmarks.hours_lost.faults import DISK_KINDS, Fault, schedule
 from benchmarks.hours_lost.faulty_disk import FaultyDisk, Felt
 from benchmarks.hours_lost.manager import Manager
@@ -44,31 +44,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     rescue_hours: float
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """The account of one server's week; hours are virtual."""
+class Result(Account, frozen=True, kw_only=True):
+    """The account of one server's week, and what the world around it has to say."""
 
     server: str
-    events: int
-    held_hours: float
-    hour_waits: int
-    hour_waits_by_kill: int
-    hour_waits_chosen: int
-    losses: list[account.Loss]
-    backlog_most: int
-    backlog_curve: list[int]
-    """The most events held in each quarter of an hour."""
-    longest_wait_hours: float
-    """Of an event, from when it arose until it was through."""
-    ended_hours: float
-    """When the last event was through."""
-    given_up: int
-    rescued: int
-    """Poison that a person had to let pass."""
     lost: int
     """Acknowledged and not kept."""
     delivered: int
     """Different events that the destination accepted; none, of a server that only stores."""
     process_ends: dict[str, int]
+    """How often its process ended with which exit code, negative for a signal."""
     disk_felt: Felt | None
     """How often the disk's faults were met; None where there is no disk that can fail."""
     real_seconds: float
@@ -117,27 +102,13 @@ def _run(name: str, plan: Plan, directory: Path, disk: FaultyDisk | None) -> Res
             server.settle()
         stored = server.stored()
         delivered = _delivered(destination)
-    blame = account.losses(faults, sender.failures)
-    held = account.backlog(events, fates)
-    ends = Counter(fate.end for fate in fates)
     return Result(
+        **msgspec.structs.asdict(account(faults, sender.failures, events, fates)),
         server=name,
-        events=len(events),
-        held_hours=account.held_hours(sender.failures),
-        hour_waits=sum(loss.hour_waits for loss in blame),
-        hour_waits_by_kill=sum(loss.hour_waits_by_kill for loss in blame),
-        hour_waits_chosen=sum(loss.hour_waits_chosen for loss in blame),
-        losses=blame,
-        backlog_most=held.most,
-        backlog_curve=held.curve,
-        longest_wait_hours=account.longest_wait_hours(events, fates),
-        ended_hours=round(fates[-1].at_seconds / week.HOUR_SECONDS, 2),
-        given_up=ends[End.GIVEN_UP],
-        rescued=ends[End.RESCUED],
         lost=_lost(events, fates, stored),
         delivered=delivered,
-        disk_felt=None if disk is None else disk.felt,
         process_ends={str(code): count for code, count in sorted(manager.ends.items())},
+        disk_felt=None if disk is None else disk.felt,
         real_seconds=round(time.monotonic() - began, 1),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,16 +100,30 @@ def test_the_backlog_is_what_counting_at_every_moment_finds(
 
 
 def result(server: str) -> Result:
-    losses = account.losses(
-        [Fault(Kind.DEPLOY, 0.0), Fault(Kind.FULL_DISK, 0.0, 60.0), Fault(Kind.BURST, 0.0)],
-        [failure(Kind.DEPLOY, 1.0), failure(Kind.FULL_DISK, 2.0, earns=False)],
-    )
+    faults = [Fault(Kind.DEPLOY, 0.0), Fault(Kind.FULL_DISK, 0.0, 60.0), Fault(Kind.BURST, 0.0)]
+    failures = [failure(Kind.DEPLOY, 1.0), failure(Kind.FULL_DISK, 2.0, earns=False)]
+    week = account.account(faults, failures, events(0.0), fates(60.0))
     return Result(
-        server=server, events=3, held_hours=3.0, hour_waits=1, hour_waits_by_kill=0,
-        hour_waits_chosen=1, losses=losses, backlog_most=2, backlog_curve=[2],
-        longest_wait_hours=2.0, ended_hours=168.0, given_up=0, rescued=0, lost=0, delivered=3,
-        process_ends={}, disk_felt=None, real_seconds=1.0,
+        **msgspec.structs.asdict(week), server=server, lost=0, delivered=3, process_ends={},
+        disk_felt=None, real_seconds=1.0,
     )  # fmt: skip
+
+
+def test_an_account_adds_up_what_was_lost_and_counts_how_events_ended() -> None:
+    ends = [End.ACKNOWLEDGED, End.GIVEN_UP, End.GIVEN_UP, End.RESCUED]
+    failures = [
+        failure(Kind.DEPLOY, 1.0),
+        failure(Kind.KILL_IN_CALL, 1.0, cut=True),
+        failure(Kind.FULL_DISK, 0.5, earns=False),
+    ]
+    moments = [0.0, 1.0, 2.0, 3.0]
+    over = [Fate(end, HOUR_SECONDS * 2) for end in ends]
+    found = account.account([], failures, events(*moments), over)
+    assert (found.events, found.given_up, found.rescued) == (4, 2, 1)
+    assert (found.hour_waits, found.hour_waits_by_kill, found.hour_waits_chosen) == (2, 1, 1)
+    assert (found.held_hours, found.longest_wait_hours, found.ended_hours) == (2.5, 2.0, 2.0)
+    assert sum(loss.held_hours for loss in found.losses) == found.held_hours
+    assert found.backlog_most == 4
 
 
 def test_an_hour_of_our_own_choice_misses_the_bound_and_a_rivals_is_only_told() -> None:
