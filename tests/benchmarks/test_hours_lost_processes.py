@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.server import free_port
-from benchmarks.hours_lost.faults import Edge, Kind
+from benchmarks.hours_lost.faults import Edge, Fault, Kind
 from benchmarks.hours_lost.faulty_disk import FaultyDisk
 from benchmarks.hours_lost.manager import Manager, answers
 from benchmarks.hours_lost.reality import Reality, Valve
-from benchmarks.hours_lost.servers import Naive
+from benchmarks.hours_lost.sending import End, Sender
+from benchmarks.hours_lost.servers import Naive, QuartSqlite, Streamer
+from benchmarks.hours_lost.trial import Make
 from benchmarks.hours_lost.week import Event
 from tests.support.recording_destination import RecordingDestination
 
@@ -205,3 +207,31 @@ def test_a_kill_excuses_the_call_that_it_cuts_off_and_no_other(tmp_path: Path) -
     assert cut.is_cut_by_kill
     assert refused.earns_hour
     assert not refused.is_cut_by_kill
+
+
+@pytest.mark.parametrize(
+    ("make", "reason", "chosen"), [(Streamer, "status 503", 0), (QuartSqlite, "status 401", 1)]
+)
+def test_a_key_that_is_not_known_yet_costs_what_the_answer_to_it_costs(
+    make: Make, reason: str, chosen: int, tmp_path: Path
+) -> None:
+    """The whole of it once: a real server, its restart with the new key, and the virtual clock."""
+    faults = [Fault(Kind.ROTATED_KEY, 100.0, 1800.0)]
+    bodies = [b'{"event_id":"one"}', b'{"event_id":"two"}', b'{"event_id":"three"}']
+    moments = [50.0, 200.0, 10_000.0]
+    week = [Event(number, moments[number], body) for number, body in enumerate(bodies)]
+    valve = Valve()
+    with RecordingDestination(valve.answer) as destination, make(tmp_path, destination) as server:
+        with Manager(lambda: server.launch({}), port=server.port, restart_seconds=0) as manager:
+            reality = Reality(server, manager, valve, None)
+            sender = Sender(reality, faults, rescue_seconds=0.0)
+            fates = sender.send(week)
+            reality.close()
+            server.settle()
+        assert server.stored() == set(bodies)
+    assert [fate.end for fate in fates] == [End.ACKNOWLEDGED] * 3
+    assert {(one.kind, one.reason) for one in sender.failures} == {(Kind.ROTATED_KEY, reason)}
+    assert sum(one.is_chosen for one in sender.failures) == chosen
+    assert manager.ends == {0: 2}
+    delivered = {event["id"] for one in destination.deliveries for event in one.events}
+    assert delivered == ({"one", "two", "three"} if server.delivers else set())
