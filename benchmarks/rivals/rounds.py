@@ -26,6 +26,7 @@ import uvloop
 
 from benchmarks.harness.load import HEAD_END, Answer, Load, send, send_async
 from benchmarks.rivals.running import NotMeasured, Running
+from streamer.core.limits import SENDER_TIMEOUT_SECONDS
 
 CONNECTIONS = (1, 16, 64)
 WARM_UP = 200
@@ -100,26 +101,36 @@ def new_connections(port: int, requests: list[bytes], connections: int) -> Load:
 async def _separately(
     port: int, requests: list[bytes], connections: int, *, one_each: bool
 ) -> Load:
-    """Send over connections that are opened with a request in hand, which waits meanwhile."""
+    """Send over connections that are opened with a request in hand, which waits meanwhile.
+
+    The load ends when the requests run out. Who has no answer then hangs up as Customer.io would.
+    """
     waiting = iter(requests)
     latencies_ms: list[float] = []
     statuses: Counter[int] = Counter()
-    begun = last = time.perf_counter()
 
     async def one() -> None:
-        nonlocal last
         for request in waiting:
             opened = time.perf_counter()
             some = [request] if one_each else Shared(chain([request], waiting))
             load = await send_async(port, some, connections=1)
             statuses.update(load.statuses)
             if load.latencies_ms:
-                last = time.perf_counter()
-                first_ms = (last - opened) * 1000 - sum(load.latencies_ms[1:])
+                spent_ms = (time.perf_counter() - opened) * 1000
+                first_ms = spent_ms - sum(load.latencies_ms[1:])
                 latencies_ms.extend([first_ms, *load.latencies_ms[1:]])
 
-    await asyncio.gather(*(one() for _ in range(connections)))
-    return Load(seconds=last - begun, latencies_ms=latencies_ms, statuses=dict(statuses))
+    begun = time.perf_counter()
+    tasks = [asyncio.create_task(one()) for _ in range(connections)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    seconds = time.perf_counter() - begun
+    done, without_answer = await asyncio.wait(tasks, timeout=SENDER_TIMEOUT_SECONDS)
+    for task in without_answer:
+        task.cancel()
+        statuses[0] += 1
+        latencies_ms.append((time.perf_counter() - begun) * 1000)
+    await asyncio.gather(*done)
+    return Load(seconds=seconds, latencies_ms=latencies_ms, statuses=dict(statuses))
 
 
 def measure(running: Running, requests: Iterator[bytes], seconds: float, send: Send) -> Round:
