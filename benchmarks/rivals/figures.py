@@ -34,7 +34,8 @@ def figures(found: Sequence[Found]) -> list[Figure]:
             one, listed, "the best rival", (THROUGHPUT, P99), BOUNDED[one.contestant.name]
         )
         told += _over(one, others, "the best of the other durable ones", (THROUGHPUT,), ())
-        told.append(_lost(one))
+        told += [_refused(one), _lost(one)]
+    told.append(_compared(found, listed))
     return sorted(told, key=lambda figure: figure.bound == "")  # the answer stands first
 
 
@@ -58,6 +59,32 @@ def _over(
                 at_least=AHEAD if connections in bounded else None,
                 note=note,
             )
+
+
+def _refused(one: Found) -> Figure:
+    speeds = [speed for each in one.rounds for speed in each.speeds]
+    return Figure(
+        name=f"{one.contestant.title}: calls without an answer of 200",
+        value=None if one.not_measured else sum(speed.not_answered for speed in speeds),
+        unit="calls",
+        at_most=0,
+        note=one.not_measured,
+    )
+
+
+def _compared(found: Sequence[Found], listed: Sequence[Found]) -> Figure:
+    """Tell how many rivals the bounds were held against: without some they are easier to reach."""
+    missing = [one for one in found if one.contestant.listed and one not in listed]
+    reasons = (
+        f"{one.contestant.title}: {one.not_measured or 'its answers were not durable'}"
+        for one in missing
+    )
+    return Figure(
+        name="rivals that streamer was held against",
+        value=len(listed),
+        unit=f"of {len(listed) + len(missing)}",
+        note="; ".join(reasons),
+    )
 
 
 def _lost(one: Found) -> Figure:

@@ -155,9 +155,11 @@ def test_what_is_asked_for_has_a_bound_and_stands_first() -> None:
         ("streamer on Hypercorn, 64 conn.", "throughput over the best rival"),
         ("streamer on Hypercorn, 16 conn.", "p99 over the best rival"),
         ("streamer on Hypercorn, 64 conn.", "p99 over the best rival"),
+        ("streamer on Hypercorn", "calls without an answer of 200"),
         ("streamer on Hypercorn", "answered and lost by kill -9"),
         ("streamer on uvicorn, 1 conn.", "throughput over the best rival"),
         ("streamer on uvicorn, 1 conn.", "p99 over the best rival"),
+        ("streamer on uvicorn", "calls without an answer of 200"),
         ("streamer on uvicorn", "answered and lost by kill -9"),
     }
     assert next(one for one in told if "throughput" in one.name).verdict == "MISSED"
@@ -175,6 +177,8 @@ def test_a_rival_whose_answers_no_sync_precedes_is_not_called_durable() -> None:
     lax = found("lax", rates=9_000, syncs=0.02)
     told = figures([found(HYPERCORN), lax])
     assert [one.value for one in told if "over the best rival" in one.name] == [None] * 6
+    assert told[-1].value == 0
+    assert told[-1].note == "Lax: its answers were not durable"
 
 
 def test_who_cannot_be_started_is_told_with_the_reason(tmp_path: Path) -> None:
@@ -203,7 +207,8 @@ def test_a_server_is_measured_killed_and_looked_into(tmp_path: Path) -> None:
 
 def test_streamer_that_cannot_be_started_is_not_called_ahead() -> None:
     ours = Found(found(HYPERCORN).contestant, not_measured="it is refused")
-    told = figures([ours, found("a")])
+    *told, compared = figures([ours, found("a")])
+    assert (compared.value, compared.unit) == (1, "of 1")
     assert {one.verdict for one in told} == {"not measured"}
     assert {one.note for one in told} == {"it is refused"}
 
