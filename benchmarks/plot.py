@@ -8,6 +8,7 @@ draws the last date's, or with ``--results FILE`` those of another file.
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from benchmarks.harness import results
 from benchmarks.harness.report import written
 from benchmarks.harness.results import Result, Results
-from benchmarks.harness.svg import Bar, Chart, Group, draw
+from benchmarks.harness.svg import Bar, Bars, Chart, Curve, Curves, Group, Kind, draw
 from benchmarks.installed import ROOT
 
 DIRECTORY = ROOT / "docs" / "performance"
@@ -29,27 +30,27 @@ def value(result: Result, name: str) -> float:
     return found
 
 
-def bar(label: str, number: float, unit: str, *, ours: bool = False) -> Bar:
+def bar(label: str, number: float, unit: str, kind: Kind = "other") -> Bar:
     """Make a bar that tells its value."""
-    return Bar(label, number, f"{written(number)} {unit}", ours=ours)
+    return Bar(label, number, f"{written(number)} {unit}", kind)
 
 
-def cpu(found: Results) -> Chart:
+def cpu(found: Results) -> Bars:
     """Draw the price of an event in processor time."""
     result = found["ingest_cpu"]
     empty = value(result, "CPU per event, empty app")
     ours = value(result, "CPU per event, streamer")
-    bars = [bar("empty app", empty, "µs"), bar("streamer", ours, "µs", ours=True)]
+    bars = [bar("empty app", empty, "µs"), bar("streamer", ours, "µs", "ours")]
     [ratio] = [one for one in result.figures if one.at_most is not None]
     assert ratio.at_most is not None
-    return Chart(
+    return Bars(
         "CPU of the server per acknowledged event",
         f"32 connections; the line is {ratio.at_most:g} times an app that only answers 200",
         [Group("", bars, bound=empty * ratio.at_most)],
     )
 
 
-def serial(found: Results) -> Chart:
+def serial(found: Results) -> Bars:
     """Draw how long one sender waits."""
     result = found["serial"]
     groups = []
@@ -58,17 +59,17 @@ def serial(found: Results) -> Chart:
         bars = [
             bar("one durable commit, alone", value(result, f"{name}, one-row commit"), "ms"),
             bar("empty app", value(result, f"{name}, empty app"), "ms"),
-            bar("streamer", value(result, f"{name}, streamer"), "ms", ours=True),
+            bar("streamer", value(result, f"{name}, streamer"), "ms", "ours"),
         ]
         groups.append(Group(name, bars, bound=bound))
-    return Chart(
+    return Bars(
         "Time to acknowledge, one call at a time",
         "The line is the empty app and two commits",
         groups,
     )
 
 
-def throughput(found: Results) -> Chart:
+def throughput(found: Results) -> Bars:
     """Draw what is acknowledged in a second, with an outbox that fills and one that is drained."""
     groups = []
     for benchmark, title, ours in (
@@ -78,67 +79,78 @@ def throughput(found: Results) -> Chart:
         result = found[benchmark]
         bars = [
             bar("empty app", value(result, "throughput, empty app"), "/s"),
-            bar(ours, value(result, "throughput, streamer"), "/s", ours=True),
+            bar(ours, value(result, "throughput, streamer"), "/s", "ours"),
         ]
         groups.append(Group(title, bars))
-    return Chart("Events acknowledged in a second", "32 connections, server on one core", groups)
+    return Bars("Events acknowledged in a second", "32 connections, server on one core", groups)
 
 
-def rivals(found: Results, title: str, field: str, unit: str) -> Chart:
+def rivals(found: Results, title: str, field: str, unit: str) -> Bars:
     """Draw one number of all contestants, for each number of connections."""
-    contestants = _measured(found["rivals"].details["contestants"])
-    counts = list(contestants[0]["speeds"])
-    return Chart(
+    every: Any = found["rivals"].details["contestants"]
+    measured = [one for one in every if not one["not_measured"]]
+    counts = list(measured[0]["speeds"])
+    return Bars(
         title,
-        "The same signed calls, machine and run; (!) marks what may lose what it acknowledged",
+        "The same signed calls, machine and run; pale bars may lose what they acknowledged",
         [
             Group(
                 f"{count} connection{'s' if count != '1' else ''}",
-                [_contestant(one, one["speeds"][count][field], unit) for one in contestants],
+                [_contestant(one, one["speeds"][count][field], unit) for one in measured],
             )
             for count in counts
         ],
     )
 
 
-def _measured(contestants: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - as JSON has it
-    return [one for one in contestants if not one["not_measured"]]
-
-
 def _contestant(one: Mapping[str, Any], number: float, unit: str) -> Bar:
-    label = one["title"] if one["durable"] else f"{one['title']} (!)"
-    return bar(label, number, unit, ours=one["name"].startswith("streamer"))
+    kind: Kind = "other" if one["durable"] else "faint"
+    label = re.sub(r" \([^)]*\)", "", one["title"])
+    return bar(label, number, unit, "ours" if one["name"].startswith("streamer") else kind)
 
 
-def rivals_throughput(found: Results) -> Chart:
+def rivals_throughput(found: Results) -> Bars:
     """Draw what each contestant acknowledges in a second."""
     return rivals(found, "Against what else one might pick: throughput", "per_second", "/s")
 
 
-def rivals_p99(found: Results) -> Chart:
+def rivals_p99(found: Results) -> Bars:
     """Draw how long the slowest hundredth of calls waits for each contestant."""
     return rivals(found, "Against what else one might pick: p99", "p99_ms", "ms")
 
 
-def hours_lost(found: Results) -> Chart:
+def hours_lost(found: Results) -> Bars:
     """Draw how long each server makes the sender wait in a week of faults."""
     servers: Any = found["hours_lost"].details["servers"]
-    held = [
-        bar(one["server"], one["held_hours"], "h", ours=one["server"] == "streamer")
-        for one in servers
-    ]
-    most = [
-        bar(one["server"], one["backlog_most"], "events", ours=one["server"] == "streamer")
-        for one in servers
-    ]
-    return Chart(
-        "A week full of faults, seen by Customer.io",
+    return Bars(
+        "A week full of faults: hours for which Customer.io held events back",
         "Deploys, kills, a slow and a full disk, a burst, a rotated key, poison, dead destinations",
-        [Group("Hours for which it held events back", held), Group("Largest backlog", most)],
+        [Group("", [bar(one["server"], one["held_hours"], "h", _kind(one)) for one in servers])],
     )
 
 
-def drain_rate(found: Results) -> Chart:
+def backlog_held(found: Results) -> Curves:
+    """Draw the backlog that each server makes the sender hold in that week."""
+    details: Any = found["hours_lost"].details
+    curves = [
+        Curve(one["server"], one["backlog_curve"], _kind(one, "faint" if number % 2 else "other"))
+        for number, one in enumerate(details["servers"])
+    ]
+    hours = details["point_hours"] * max(len(curve.values) for curve in curves)
+    days = [f"day {day}" for day in range(round(hours / 24) + 1)]
+    return Curves(
+        "The same week: events that Customer.io held back",
+        "The most of each quarter of an hour",
+        days,
+        curves,
+    )
+
+
+def _kind(one: Mapping[str, Any], otherwise: Kind = "other") -> Kind:
+    return "ours" if one["server"] == "streamer" else otherwise
+
+
+def drain_rate(found: Results) -> Bars:
     """Draw how fast a backlog leaves, beside the least that could do the same."""
     result = found["drain_rate"]
     groups = []
@@ -153,9 +165,9 @@ def drain_rate(found: Results) -> Chart:
                 statistics.median(one["per_second"] for one in sides[side])
                 for side in ("bare", "drain")
             )
-            bars = [bar("bare loop", bare, "/s"), bar("streamer", ours, "/s", ours=True)]
+            bars = [bar("bare loop", bare, "/s"), bar("streamer", ours, "/s", "ours")]
             groups.append(Group(title, bars))
-    return Chart(
+    return Bars(
         "Events drained in a second",
         "Beside a loop that does nothing but the same reads and writes",
         groups,
@@ -169,6 +181,7 @@ CHARTS: Mapping[str, tuple[Sequence[str], Callable[[Results], Chart]]] = {
     "rivals_throughput": (["rivals"], rivals_throughput),
     "rivals_p99": (["rivals"], rivals_p99),
     "hours_lost": (["hours_lost"], hours_lost),
+    "backlog_held": (["hours_lost"], backlog_held),
     "drain_rate": (["drain_rate"], drain_rate),
 }
 """The benchmarks that a picture needs, and what draws it."""

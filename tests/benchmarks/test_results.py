@@ -14,7 +14,7 @@ from benchmarks import pages, plot
 from benchmarks.harness import results
 from benchmarks.harness.report import Figure
 from benchmarks.harness.results import Result, Results
-from benchmarks.harness.svg import Bar, Chart, Group, draw
+from benchmarks.harness.svg import Bar, Bars, Curve, Curves, Group, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -141,11 +141,11 @@ def test_pictures_come_and_go_with_results(tmp_path: Path) -> None:
 
 
 def test_bars_are_as_long_as_their_values() -> None:
-    bars = [Bar("a < b", 50, "50 ms"), Bar("ours", 200, "200 ms", ours=True)]
-    root = ElementTree.fromstring(draw(Chart("Title", "About", [Group("One", bars, bound=100)])))  # noqa: S314 - ours
+    bars = [Bar("a < b", 50, "50 ms"), Bar("ours", 200, "200 ms", "ours")]
+    root = ElementTree.fromstring(draw(Bars("Title", "About", [Group("One", bars, bound=100)])))  # noqa: S314 - ours
     short, long = [rect for rect in root.iter(f"{SVG}rect") if rect.get("class") != "paper"]
     assert float(long.get("width", "")) == pytest.approx(4 * float(short.get("width", "")), abs=0.2)
-    assert (short.get("class"), long.get("class")) == ("bar", "bar ours")
+    assert (short.get("class"), long.get("class")) == ("bar other", "bar ours")
     [line] = root.iter(f"{SVG}line")
     middle = float(long.get("x", "")) + float(long.get("width", "")) / 2
     assert float(line.get("x1", "")) == pytest.approx(middle, abs=0.1)
@@ -153,3 +153,16 @@ def test_bars_are_as_long_as_their_values() -> None:
     assert texts == ["Title", "About", "One", "a < b", "50 ms", "ours", "200 ms"]
     height = float(root.get("height", ""))
     assert all(float(text.get("y", "")) < height for text in root.iter(f"{SVG}text"))
+
+
+def test_a_curve_goes_through_its_values() -> None:
+    week = Curves("Week", "About", ["begin", "end"], [Curve("ours", [0, 50, 100, 0], "ours")])
+    root = ElementTree.fromstring(draw(week))  # noqa: S314 - ours
+    [line] = root.iter(f"{SVG}polyline")
+    points = [tuple(map(float, pair.split(","))) for pair in line.get("points", "").split()]
+    (x0, bottom), (x1, middle), (x2, top), (x3, last) = points
+    assert x1 - x0 == pytest.approx(x3 - x2, abs=0.2)
+    assert bottom == last
+    assert middle == pytest.approx((bottom + top) / 2, abs=0.1)
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert texts == ["Week", "About", "0", "50", "100", "begin", "end", "ours"]
