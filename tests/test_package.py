@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ["run.lock", "dev.lock"]
+LOCKS = ["run.lock", "dev.lock", "bench.lock"]
 
 
 def _normalized(name: str) -> str:
@@ -119,20 +119,31 @@ def test_the_run_lock_has_all_that_the_program_needs(
     assert needed - _locked("run.lock") == set()
 
 
-def test_the_development_lock_has_all_that_is_declared(project: dict[str, Any]) -> None:
-    groups = project["dependency-groups"]
-    listed = [entry for group in groups.values() for entry in group if isinstance(entry, str)]
+@pytest.mark.parametrize(
+    ("lock", "groups"),
+    [("dev.lock", ["build", "dev"]), ("bench.lock", ["build", "dev", "bench"])],
+)
+def test_a_lock_has_all_that_is_declared_for_it(
+    project: dict[str, Any], lock: str, groups: list[str]
+) -> None:
+    declared = [entry for name in groups for entry in project["dependency-groups"][name]]
+    listed = [entry for entry in declared if isinstance(entry, str)]
     needed = _required([*project["project"]["dependencies"], *listed])
-    assert needed - _locked("dev.lock") == set()
+    assert needed - _locked(lock) == set()
 
 
-def test_what_runs_is_what_was_tested() -> None:
-    """Each version in the run lock is in the development lock as well."""
+def test_every_group_is_locked_somewhere(project: dict[str, Any]) -> None:
+    assert set(project["dependency-groups"]) == {"build", "dev", "bench"}
+
+
+@pytest.mark.parametrize(("lock", "within"), [("run.lock", "dev.lock"), ("dev.lock", "bench.lock")])
+def test_what_runs_is_what_was_tested_and_what_is_measured(lock: str, within: str) -> None:
+    """Each version in a lock is in the larger one as well."""
     versions = {
-        lock: set(re.findall(r"^[\w.-]+==[\w.]+", (ROOT / "requirements" / lock).read_text(), re.M))
-        for lock in LOCKS
+        name: set(re.findall(r"^[\w.-]+==[\w.]+", (ROOT / "requirements" / name).read_text(), re.M))
+        for name in (lock, within)
     }
-    assert versions["run.lock"] - versions["dev.lock"] == set()
+    assert versions[lock] - versions[within] == set()
 
 
 def test_the_known_holes_stay_closed() -> None:

@@ -13,6 +13,10 @@ HOUR_STATUSES = frozenset({400, 401, 402, 403, 404, 405, 410, 429, 500, 502, 521
 """Answers after which the call is repeated after an hour, and all later calls wait."""
 
 HOUR_SECONDS = 3600.0
+
+BACKOFF_SECONDS_FIRST = 1.0
+"""Not documented, as the other steps of the backoff are not: they double, up to an hour."""
+
 GIVE_UP_SECONDS = 7 * 24 * HOUR_SECONDS
 """After the first try of a call; it is then given up, and the next one is made."""
 
@@ -25,3 +29,10 @@ def succeeded(status: int) -> bool:
 def earns_hour(status: int) -> bool:
     """Tell whether an answer costs an hour of waiting."""
     return status in HOUR_STATUSES
+
+
+def wait_seconds(failures: int, *, earns_hour: bool) -> float:
+    """Return how long a call waits after its ``failures``-th failure in a row, from 1."""
+    if earns_hour:
+        return HOUR_SECONDS
+    return min(BACKOFF_SECONDS_FIRST * 2.0 ** min(failures - 1, 32), HOUR_SECONDS)

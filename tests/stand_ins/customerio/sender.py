@@ -3,7 +3,7 @@
 The rules are those of `tests.support.sender_rules`. All errors of a connection earn an hour,
 which is a little harder than documented. What the documents leave open:
 
-- steps of the backoff: 1 s, doubled after each failure in a row, at most an hour;
+- steps of the backoff: those of `tests.support.sender_rules.wait_seconds`;
 - a call that waits when its webhook is switched off goes on waiting, and is made once it is on;
 - a repeat is signed afresh, unless `Sender.signs_afresh` is false.
 
@@ -27,7 +27,6 @@ from tests.stand_ins.customerio.workspace import Webhook, event_name
 from tests.support import sender_rules
 
 USER_AGENT = "Customer.io Web Hooks 1.0"
-BACKOFF_SECONDS_FIRST = 1.0
 
 TEST_EVENT_ID = "01E2EMRMM6TZ12TF9WGZN0WJQT"
 """Of each press of the button, whenever and wherever."""
@@ -161,7 +160,7 @@ class Sender:
                 self.delivered.append(Delivered(call.event_id, call.body, tries))
                 return
             self.failures.append(Failure(call.event_id, reason, earns_hour))
-            await self._clock.sleep(_wait_seconds(tries, earns_hour=earns_hour))
+            await self._clock.sleep(sender_rules.wait_seconds(tries, earns_hour=earns_hour))
             async with self._changed:
                 await self._changed.wait_for(lambda: not self.webhook.disabled)
         self.given_up.append(call.event_id)
@@ -199,12 +198,6 @@ def signature(key: str, timestamp: str, body: bytes) -> str:
     """Sign a call."""
     signed = b"v0:" + timestamp.encode() + b":" + body
     return hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()
-
-
-def _wait_seconds(tries: int, *, earns_hour: bool) -> float:
-    if earns_hour:
-        return sender_rules.HOUR_SECONDS
-    return min(BACKOFF_SECONDS_FIRST * 2.0 ** min(tries - 1, 32), sender_rules.HOUR_SECONDS)
 
 
 def _json(event: Mapping[str, Any]) -> bytes:
