@@ -129,7 +129,9 @@ def _picture(name: str, chart: Chart, directory: str) -> str:
 
 
 def _value(figure: Figure) -> str:
-    return f"{written(figure.value)} {figure.unit}" if figure.value is not None else "-"
+    return (
+        f"{written(figure.value, figure.unit)} {figure.unit}" if figure.value is not None else "-"
+    )
 
 
 def _verdict(figure: Figure) -> str:

@@ -40,6 +40,12 @@ def test_a_value_is_written_with_about_three_figures(value: float | None, told: 
     assert report.written(value) == told
 
 
+def test_what_is_counted_has_no_decimals() -> None:
+    assert report.written(4.0, "waits") == "4"
+    assert report.written(4.5, "bytes") == "4.50"
+    assert report.written(4.0, "h") == "4.00"
+
+
 def test_a_table_has_a_line_for_each_figure() -> None:
     figures = [
         Figure(name="ratio", value=1.5, unit="x", at_most=1.3, note="as expected"),
