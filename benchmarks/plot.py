@@ -8,9 +8,10 @@ draws the last date's, or with ``--results FILE`` those of another file.
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from benchmarks.harness.svg import Bar, Bars, Chart, Curve, Curves, Group, Kind,
 from benchmarks.installed import ROOT
 
 DIRECTORY = ROOT / "docs" / "performance"
+OUTLIER_TIMES = 5
+"""A bar that is longer than ours by this would leave nothing to be seen of the others."""
 
 
 def value(result: Result, name: str) -> float:
@@ -94,15 +97,16 @@ def rivals(found: Results, title: str, field: str, unit: str) -> Bars:
     counts = list(measured[0]["speeds"])
     return Bars(
         title,
-        "The same signed calls, machine and run; pale bars may lose what they acknowledged",
-        [
-            Group(
-                f"{count} connection{'s' if count != '1' else ''}",
-                [_contestant(one, one["speeds"][count][field], unit) for one in measured],
-            )
-            for count in counts
-        ],
+        "Pale: may lose what it acknowledged. With a gap: longer than it is drawn",
+        [_contestants(measured, count, field, unit) for count in counts],
     )
+
+
+def _contestants(measured: Sequence[Mapping[str, Any]], count: str, field: str, unit: str) -> Group:
+    bars = [_contestant(one, one["speeds"][count][field], unit) for one in measured]
+    ours = max((bar.value for bar in bars if bar.kind == "ours"), default=None)
+    title = f"{count} connection{'s' if count != '1' else ''}"
+    return Group(title, bars, limit=None if ours is None else ours * OUTLIER_TIMES)
 
 
 def _contestant(one: Mapping[str, Any], number: float, unit: str) -> Bar:
@@ -127,16 +131,25 @@ def hours_lost(found: Results) -> Bars:
     return Bars(
         "A week full of faults: hours for which Customer.io held events back",
         "Deploys, kills, a slow and a full disk, a burst, a rotated key, poison, dead destinations",
-        [Group("", [bar(one["server"], one["held_hours"], "h", _kind(one)) for one in servers])],
+        [
+            Group(
+                "",
+                [
+                    bar(one["server"], one["held_hours"], "h", _kind(one) or "other")
+                    for one in servers
+                ],
+            )
+        ],
     )
 
 
 def backlog_held(found: Results) -> Curves:
     """Draw the backlog that each server makes the sender hold in that week."""
     details: Any = found["hours_lost"].details
+    others: Iterator[Kind] = itertools.cycle(("other", "third", "faint"))
     curves = [
-        Curve(one["server"], one["backlog_curve"], _kind(one, "faint" if number % 2 else "other"))
-        for number, one in enumerate(details["servers"])
+        Curve(one["server"], one["backlog_curve"], _kind(one) or next(others))
+        for one in details["servers"]
     ]
     hours = details["point_hours"] * max(len(curve.values) for curve in curves)
     days = [f"day {day}" for day in range(round(hours / 24) + 1)]
@@ -148,8 +161,8 @@ def backlog_held(found: Results) -> Curves:
     )
 
 
-def _kind(one: Mapping[str, Any], otherwise: Kind = "other") -> Kind:
-    return "ours" if one["server"] == "streamer" else otherwise
+def _kind(one: Mapping[str, Any]) -> Kind | None:
+    return "ours" if one["server"] == "streamer" else None
 
 
 def drain_rate(found: Results) -> Bars:

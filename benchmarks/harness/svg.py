@@ -27,8 +27,8 @@ CURVES_WIDTH = 560
 CURVES_HEIGHT = 220
 LEGEND_STEP = 22
 
-Kind = Literal["ours", "other", "faint"]
-"""What stands out, what it is compared with, and what is no fair comparison."""
+Kind = Literal["ours", "other", "third", "faint"]
+"""What stands out, what it is compared with, what else, and what is no fair comparison."""
 
 STYLE = """
 .paper { fill: #ffffff; stroke: #d0d7de; }
@@ -39,7 +39,9 @@ text { fill: #1f2328; }
 .quiet { fill: #59636e; }
 .ours { fill: #0969da; stroke: #0969da; }
 .other { fill: #8c959f; stroke: #8c959f; }
+.third { fill: #bc4c00; stroke: #bc4c00; }
 .faint { fill: #d8dee4; stroke: #8c959f; }
+.gap { stroke: #ffffff; stroke-width: 3; }
 .bar { stroke-width: 1; }
 .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .curve.faint { stroke-dasharray: 6 4; }
@@ -51,7 +53,9 @@ text { fill: #1f2328; }
   .quiet { fill: #9198a1; }
   .ours { fill: #4493f8; stroke: #4493f8; }
   .other { fill: #6e7681; stroke: #6e7681; }
+  .third { fill: #db6d28; stroke: #db6d28; }
   .faint { fill: #21262d; stroke: #6e7681; }
+  .gap { stroke: #0d1117; }
   .curve { fill: none; }
   .axis { stroke: #30363d; }
   .bound { stroke: #ff7b72; }
@@ -76,6 +80,8 @@ class Group(NamedTuple):
     bars: Sequence[Bar]
     bound: float | None = None
     """What is to be reached, drawn as a line."""
+    limit: float | None = None
+    """A bar that is longer than this is cut, and has a gap to say so."""
 
 
 class Bars(NamedTuple):
@@ -153,26 +159,29 @@ def _group(group: Group, top: int, left: int) -> Iterator[str]:
         yield _text(MARGIN, top + 24, group.title, "group")
     first = top + _height(group) - BAR_STEP * len(group.bars)
     largest = max([*(bar.value for bar in group.bars), group.bound or 0, 1e-9])
+    scale = min(largest, group.limit or largest)
     for number, bar in enumerate(group.bars):
-        yield from _bar(bar, first + BAR_STEP * number, left, largest)
+        top = first + BAR_STEP * number
+        width = max(1.0, BARS_WIDTH * min(bar.value, scale) / scale)
+        yield from _bar(bar, top, left, width, is_cut=bar.value > scale)
         # A value stands behind its bar, but not where the line may go through it.
-        length = largest if group.bound is not None else bar.value
-        x = left + max(1.0, BARS_WIDTH * length / largest) + 8
-        yield _text(x, first + BAR_STEP * number + 15, bar.told, "quiet")
+        x = left + (width if group.bound is None else BARS_WIDTH) + 8
+        yield _text(x, top + 15, bar.told, "quiet")
     if group.bound is not None:
-        at = _number(left + BARS_WIDTH * group.bound / largest)
+        at = _number(left + BARS_WIDTH * group.bound / scale)
         bottom = first + BAR_STEP * len(group.bars) - 4
         yield f'<line class="bound" x1="{at}" y1="{first - 2}" x2="{at}" y2="{bottom}"/>'
 
 
-def _bar(bar: Bar, top: int, left: int, largest: float) -> Iterator[str]:
-    base = top + 15
-    width = max(1.0, BARS_WIDTH * bar.value / largest)
-    yield _text(left - 10, base, bar.label, anchor="end")
+def _bar(bar: Bar, top: int, left: int, width: float, *, is_cut: bool) -> Iterator[str]:
+    yield _text(left - 10, top + 15, bar.label, anchor="end")
     yield (
         f'<rect class="bar {bar.kind}" x="{left}" y="{top + 1}" width="{_number(width)}"'
         f' height="{BAR_HEIGHT}" rx="2"/>'
     )
+    if is_cut:
+        at = left + BARS_WIDTH - 20
+        yield f'<path class="gap" d="M{at} {top + BAR_HEIGHT + 2}l6 -{BAR_HEIGHT + 2}"/>'
 
 
 def _curves(chart: Curves) -> Iterator[str]:

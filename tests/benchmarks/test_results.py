@@ -155,6 +155,15 @@ def test_bars_are_as_long_as_their_values() -> None:
     assert all(float(text.get("y", "")) < height for text in root.iter(f"{SVG}text"))
 
 
+def test_a_bar_beyond_the_limit_is_cut_and_says_so() -> None:
+    bars = [Bar("ours", 10, "10 ms", "ours"), Bar("other", 9_000, "9,000 ms")]
+    picture = draw(Bars("Title", "About", [Group("", bars, limit=50)]))
+    root = ElementTree.fromstring(picture)  # noqa: S314 - ours
+    ours, other = [rect for rect in root.iter(f"{SVG}rect") if rect.get("class") != "paper"]
+    assert float(other.get("width", "")) == pytest.approx(5 * float(ours.get("width", "")))
+    assert [path.get("class") for path in root.iter(f"{SVG}path")] == ["gap"]
+
+
 def test_a_curve_goes_through_its_values() -> None:
     week = Curves("Week", "About", ["begin", "end"], [Curve("ours", [0, 50, 100, 0], "ours")])
     root = ElementTree.fromstring(draw(week))  # noqa: S314 - ours
