@@ -29,7 +29,8 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "serial": ("median, streamer", "p99, streamer"),
     "throughput": ("throughput, against the empty app", "p99, streamer"),
 }
-"""Which figures of a benchmark the README tells; of others the first one, which is the answer."""
+"""Which figures of a benchmark the README tells; of others the first one, which is the answer. What
+was missed is told in any case."""
 
 FURTHER: Mapping[str, Callable[[Mapping[str, object]], str]] = {"rivals": rivals_table.markdown}
 """What is told of a benchmark besides its figures, from its details."""
@@ -43,14 +44,11 @@ def answers(result: Result) -> list[Figure]:
     Raises:
         LookupError: it does not have one of them any more.
     """
-    names = HEADLINES.get(result.benchmark)
-    if names is None:
-        return result.figures[:1]
-    by_name = {figure.name: figure for figure in result.figures}
-    missing = [name for name in names if name not in by_name]
-    if missing:
-        raise LookupError(f"{result.benchmark} has no figure {missing[0]!r}: see HEADLINES")
-    return [by_name[name] for name in names]
+    names = HEADLINES.get(result.benchmark, tuple(one.name for one in result.figures[:1]))
+    unknown = set(names) - {one.name for one in result.figures}
+    if unknown:
+        raise LookupError(f"{result.benchmark} has no figure {min(unknown)!r}: see HEADLINES")
+    return [one for one in result.figures if one.name in names or one.verdict == "MISSED"]
 
 
 def summary(found: Results) -> str:

@@ -128,18 +128,14 @@ def rivals_p99(found: Results) -> Bars:
 def hours_lost(found: Results) -> Bars:
     """Draw how long each server makes the sender wait in a week of faults."""
     servers: Any = found["hours_lost"].details["servers"]
+    bars = [
+        bar(one["server"], one["held_hours"], "h", "ours" if _is_ours(one) else "other")
+        for one in servers
+    ]
     return Bars(
         "A week full of faults: hours for which Customer.io held events back",
         "Deploys, kills, a slow and a full disk, a burst, a rotated key, poison, dead destinations",
-        [
-            Group(
-                "",
-                [
-                    bar(one["server"], one["held_hours"], "h", _kind(one) or "other")
-                    for one in servers
-                ],
-            )
-        ],
+        [Group("", bars)],
     )
 
 
@@ -148,7 +144,7 @@ def backlog_held(found: Results) -> Curves:
     details: Any = found["hours_lost"].details
     others: Iterator[Kind] = itertools.cycle(("other", "third", "faint"))
     curves = [
-        Curve(one["server"], one["backlog_curve"], _kind(one) or next(others))
+        Curve(one["server"], one["backlog_curve"], "ours" if _is_ours(one) else next(others))
         for one in details["servers"]
     ]
     hours = details["point_hours"] * max(len(curve.values) for curve in curves)
@@ -161,8 +157,8 @@ def backlog_held(found: Results) -> Curves:
     )
 
 
-def _kind(one: Mapping[str, Any]) -> Kind | None:
-    return "ours" if one["server"] == "streamer" else None
+def _is_ours(one: Mapping[str, Any]) -> bool:
+    return bool(one["server"] == "streamer")
 
 
 def drain_rate(found: Results) -> Bars:
@@ -189,12 +185,50 @@ def drain_rate(found: Results) -> Bars:
     )
 
 
+def lanes(found: Results) -> Bars:
+    """Draw what lanes bring with a destination that takes its time."""
+    bars = _rates(found["lanes"], theirs="bare")
+    title = "Events delivered in a second to a destination that takes 50 ms for each"
+    return Bars(title, "The bare loop waits for one answer after the other", [Group("", bars)])
+
+
+def engines(found: Results) -> Bars:
+    """Draw what each engine acknowledges in a second."""
+    bars = _rates(found["engines"], theirs="empty")
+    return Bars("Events acknowledged in a second, by engine", "64 connections", [Group("", bars)])
+
+
+def _rates(result: Result, *, theirs: str) -> list[Bar]:
+    """Draw every rate among the figures; those with a certain word in the name are not ours."""
+    return [
+        bar(
+            one.name.removeprefix("throughput, "), one.value, "/s",
+            "other" if theirs in one.name else "ours",
+        )
+        for one in result.figures
+        if one.unit == "events/s" and one.value is not None
+    ]  # fmt: skip
+
+
+def ten_million(found: Results) -> Bars:
+    """Draw every ratio of a large outbox to a small one, beside what it may be."""
+    by_bound: dict[float, list[Bar]] = {}
+    for one in found["ten_million"].figures:
+        if one.unit == "x" and one.at_most is not None and one.value is not None:
+            by_bound.setdefault(one.at_most, []).append(bar(one.name, one.value, "x", "ours"))
+    groups = [Group(f"at most {most:g} x", bars, most) for most, bars in by_bound.items()]
+    return Bars("Ten million events in the outbox", "How many times as long as with none", groups)
+
+
 CHARTS: Mapping[str, tuple[str, Callable[[Results], Chart]]] = {
     "cpu": ("ingest_cpu", cpu),
     "serial": ("serial", serial),
     "throughput": ("throughput", throughput),
     "draining": ("draining", draining),
     "drain_rate": ("drain_rate", drain_rate),
+    "lanes": ("lanes", lanes),
+    "ten_million": ("ten_million", ten_million),
+    "engines": ("engines", engines),
     "rivals_throughput": ("rivals", rivals_throughput),
     "rivals_p99": ("rivals", rivals_p99),
     "hours_lost": ("hours_lost", hours_lost),

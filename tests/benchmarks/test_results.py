@@ -113,6 +113,16 @@ def test_a_question_is_asked_once() -> None:
     assert "|  | p99, streamer | 1.00 ms | ≤ 2 | met |" in lines
 
 
+def test_what_was_missed_is_never_left_out() -> None:
+    missed = result(
+        "disk",
+        Figure(name="first", value=1, unit="x"),
+        Figure(name="second", value=1, unit="x", at_most=2),
+        Figure(name="third", value=3, unit="x", at_most=2),
+    )
+    assert [one.name for one in pages.answers(missed)] == ["first", "third"]
+
+
 def test_a_figure_that_is_gone_is_noticed() -> None:
     gone = result("serial", Figure(name="median", value=1, unit="ms"))
     with pytest.raises(LookupError, match="serial has no figure 'median, streamer'"):
@@ -138,6 +148,37 @@ def test_pictures_come_and_go_with_results(tmp_path: Path) -> None:
     plot.save(tmp_path, keyed(cpu()))
     assert [file.name for file in tmp_path.iterdir()] == ["cpu.svg"]
     assert (tmp_path / "cpu.svg").read_text() == plot.files(keyed(cpu()))["cpu.svg"]
+
+
+def test_a_large_outbox_is_drawn_beside_what_it_may_cost() -> None:
+    found = result(
+        "ten_million",
+        Figure(name="start to ready", value=1, unit="s", at_most=2),
+        Figure(name="answers, median", value=1.02, unit="x", at_most=1.15),
+        Figure(name="answers, p90", value=1.1, unit="x", at_most=1.15),
+        Figure(name="answers beside pruning", value=1.5, unit="x", at_most=2),
+        Figure(name="drain", value=0.95, unit="x", at_least=0.9),
+    )
+    first, second = plot.ten_million(keyed(found)).groups
+    assert ([bar.label for bar in first.bars], first.bound) == (
+        ["answers, median", "answers, p90"],
+        1.15,
+    )
+    assert ([bar.label for bar in second.bars], second.bound) == (["answers beside pruning"], 2)
+
+
+def test_rates_of_others_are_drawn_apart() -> None:
+    found = result(
+        "lanes",
+        Figure(name="one lane", value=19, unit="events/s"),
+        Figure(name="the bare loop", value=20, unit="events/s"),
+        Figure(name="ratio", value=0.95, unit="x"),
+    )
+    [group] = plot.lanes(keyed(found)).groups
+    assert [(bar.label, bar.kind) for bar in group.bars] == [
+        ("one lane", "ours"),
+        ("the bare loop", "other"),
+    ]
 
 
 def test_bars_are_as_long_as_their_values() -> None:
