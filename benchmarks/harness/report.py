@@ -57,9 +57,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         """Write what is to be reached."""
         parts = []
         if self.at_least is not None:
-            parts.append(f"≥ {self.at_least:,g}")
+            parts.append(f"≥ {_bound(self.at_least)}")
         if self.at_most is not None:
-            parts.append(f"≤ {self.at_most:,g}")
+            parts.append(f"≤ {_bound(self.at_most)}")
         return " ".join(parts)
 
 
@@ -72,6 +72,11 @@ class Measured(NamedTuple):
 
 
 Measure = Callable[[argparse.Namespace], Measured]
+
+
+def _bound(value: float) -> str:
+    """Write a bound as it was set, and one that was measured as what is measured."""
+    return f"{value:,g}" if value == round(value, 2) else written(value)
 
 
 COUNTED = {"answers", "bytes", "events", "waits"}
