@@ -65,7 +65,9 @@ def summary(found: Results) -> str:
     lines += map(_line, _once(rows))
     shown = [(name, chart) for name, chart in plot.charts(found).items() if name in PICTURES]
     pictures = [_picture(name, chart, "docs/performance") for name, chart in shown]
-    return "\n".join([*lines, "", *pictures, _measured_on(found)])
+    failed = [one.benchmark for one in found.values() if one.failure]
+    failures = [f"Without figures, because they failed: {', '.join(failed)}.\n"] if failed else []
+    return "\n".join([*lines, "", *failures, *pictures, _measured_on(found)])
 
 
 def everything(found: Results) -> str:
