@@ -28,6 +28,17 @@ PICTURES = ("cpu", "serial", "backlog_held")
 HEADLINES: Mapping[str, tuple[str, ...]] = {
     "serial": ("median, streamer", "p99, streamer"),
     "throughput": ("throughput, against the empty app", "p99, streamer"),
+    "drain_rate": (
+        "file: drain, against the bare loop",
+        "HTTP: events drained",
+        "aep: events drained",
+    ),
+    "ten_million": (
+        "start to ready",
+        "answers, 1 connection, median",
+        "answers, 1 connection, p90",
+        "drain to files, large backlog over a little one",
+    ),
 }
 """Which figures of a benchmark the README tells; of others the first one, which is the answer. What
 was missed is told in any case."""
