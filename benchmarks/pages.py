@@ -13,18 +13,38 @@ from benchmarks import plot
 from benchmarks.harness import results
 from benchmarks.harness.report import Figure, written
 from benchmarks.harness.results import Result, Results
+from benchmarks.harness.svg import Chart
 from benchmarks.installed import ROOT
+from benchmarks.rivals import table as rivals_table
 
 README = ROOT / "README.md"
 BENCHMARKS = ROOT / "benchmarks" / "README.md"
 
 NOTHING = "No results are kept at the moment."
 
+PICTURES = ("cpu", "serial", "backlog_held")
+"""Those that the README shows; all are on the benchmarks' page."""
+
 HEADLINES: Mapping[str, tuple[str, ...]] = {
     "serial": ("median, streamer", "p99, streamer"),
     "throughput": ("throughput, against the empty app", "p99, streamer"),
+    "drain_rate": (
+        "file: drain, against the bare loop",
+        "HTTP: events drained",
+        "aep: events drained",
+    ),
+    "ten_million": (
+        "start to ready",
+        "answers, 1 connection, median",
+        "answers, 1 connection, p90",
+        "drain to files, large backlog over a little one",
+    ),
 }
-"""Which figures of a benchmark the README tells; of others the first one, which is the answer."""
+"""Which figures of a benchmark the README tells; of others the first one, which is the answer. What
+was missed is told in any case."""
+
+FURTHER: Mapping[str, Callable[[Mapping[str, object]], str]] = {"rivals": rivals_table.markdown}
+"""What is told of a benchmark besides its figures, from its details."""
 
 Parts = Mapping[str, Callable[[], str]]
 
@@ -35,14 +55,11 @@ def answers(result: Result) -> list[Figure]:
     Raises:
         LookupError: it does not have one of them any more.
     """
-    names = HEADLINES.get(result.benchmark)
-    if names is None:
-        return result.figures[:1]
-    by_name = {figure.name: figure for figure in result.figures}
-    missing = [name for name in names if name not in by_name]
-    if missing:
-        raise LookupError(f"{result.benchmark} has no figure {missing[0]!r}: see HEADLINES")
-    return [by_name[name] for name in names]
+    names = HEADLINES.get(result.benchmark, tuple(one.name for one in result.figures[:1]))
+    unknown = set(names) - {one.name for one in result.figures}
+    if unknown:
+        raise LookupError(f"{result.benchmark} has no figure {min(unknown)!r}: see HEADLINES")
+    return [one for one in result.figures if one.name in names or one.verdict == "MISSED"]
 
 
 def summary(found: Results) -> str:
@@ -50,32 +67,42 @@ def summary(found: Results) -> str:
     if not found:
         return NOTHING
     rows = [
-        (one.question, _named(figure), _value(figure), figure.bound, _verdict(figure))
+        (one.question, figure.name, _value(figure), figure.bound, _verdict(figure))
         for one in found.values()
         if not one.failure
         for figure in answers(one)
     ]
     lines = ["| question | figure | measured | to reach | |", "| --- | --- | --- | --- | --- |"]
     lines += map(_line, _once(rows))
-    return "\n".join([*lines, "", *_pictures(found, "docs/performance"), _measured_on(found)])
+    shown = [(name, chart) for name, chart in plot.charts(found).items() if name in PICTURES]
+    pictures = [_picture(name, chart, "docs/performance") for name, chart in shown]
+    failed = [one.benchmark for one in found.values() if one.failure]
+    failures = [f"Without figures, because they failed: {', '.join(failed)}.\n"] if failed else []
+    return "\n".join([*lines, "", *failures, *pictures, _measured_on(found)])
 
 
 def everything(found: Results) -> str:
     """Write the part of the benchmarks' README: every figure of the last date."""
     if not found:
         return NOTHING
-    parts = [_measured_on(found)]
-    for one in found.values():
-        parts.append(f"### {one.benchmark}\n\n{_question(one)}")
-        if one.failure:
-            parts.append("It failed.")
-            continue
-        lines = ["| figure | measured | to reach | | note |", "| --- | ---: | --- | --- | --- |"]
-        lines += [
-            _line((_named(each), _value(each), each.bound, _verdict(each), each.note))
-            for each in one.figures
-        ]
-        parts.append("\n".join(lines))
+    return "\n\n".join([_measured_on(found), *map(_section, found.values())])
+
+
+def _section(one: Result) -> str:
+    """Write all about one benchmark."""
+    title = f"### {one.benchmark}\n\n{_question(one)}"
+    if one.failure:
+        return f"{title}\n\nIt failed."
+    lines = ["| figure | measured | to reach | | note |", "| --- | ---: | --- | --- | --- |"]
+    lines += [
+        _line((each.name, _value(each), each.bound, _verdict(each), each.note))
+        for each in one.figures
+    ]
+    parts = [title, "\n".join(lines)]
+    if one.benchmark in FURTHER:
+        parts.append(FURTHER[one.benchmark](one.details))
+    for name, chart in plot.charts({one.benchmark: one}).items():
+        parts.append(_picture(name, chart, "../docs/performance").rstrip())
     return "\n\n".join(parts)
 
 
@@ -108,17 +135,14 @@ def _machine(one: Result) -> str:
     )
 
 
-def _pictures(found: Results, directory: str) -> Iterator[str]:
-    for name, chart in plot.charts(found).items():
-        yield f"![{chart.title}]({directory}/{name}.svg)\n"
-
-
-def _named(figure: Figure) -> str:
-    return figure.name
+def _picture(name: str, chart: Chart, directory: str) -> str:
+    return f"![{chart.title}]({directory}/{name}.svg)\n"
 
 
 def _value(figure: Figure) -> str:
-    return f"{written(figure.value)} {figure.unit}" if figure.value is not None else "-"
+    return (
+        f"{written(figure.value, figure.unit)} {figure.unit}" if figure.value is not None else "-"
+    )
 
 
 def _verdict(figure: Figure) -> str:

@@ -57,9 +57,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         """Write what is to be reached."""
         parts = []
         if self.at_least is not None:
-            parts.append(f"≥ {self.at_least:,g}")
+            parts.append(f"≥ {_bound(self.at_least)}")
         if self.at_most is not None:
-            parts.append(f"≤ {self.at_most:,g}")
+            parts.append(f"≤ {_bound(self.at_most)}")
         return " ".join(parts)
 
 
@@ -74,10 +74,21 @@ class Measured(NamedTuple):
 Measure = Callable[[argparse.Namespace], Measured]
 
 
-def written(value: float | None) -> str:
+def _bound(value: float) -> str:
+    """Write a bound as it was set, and one that was measured as what is measured."""
+    return f"{value:,g}" if value == round(value, 2) else written(value)
+
+
+COUNTED = {"answers", "bytes", "events", "waits"}
+"""Units of which there is no half."""
+
+
+def written(value: float | None, unit: str = "") -> str:
     """Write a value with about three figures that mean something."""
     if value is None:
         return "-"
+    if unit in COUNTED and value == int(value):
+        return f"{value:,.0f}"
     size = abs(value)
     decimals = 0 if size >= 100 or not size else 1 if size >= 10 else 2 if size >= 0.1 else 3
     return f"{value:,.{decimals}f}"
@@ -86,7 +97,7 @@ def written(value: float | None) -> str:
 def table(figures: Iterable[Figure]) -> str:
     """Write figures as columns, for people."""
     rows = [
-        (one.name, written(one.value), one.unit, one.bound, one.verdict, one.note)
+        (one.name, written(one.value, one.unit), one.unit, one.bound, one.verdict, one.note)
         for one in figures
     ]
     widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]

@@ -20,6 +20,7 @@ from benchmarks.harness.report import Figure, Measured
         (Figure(name="n", value=20_000, unit="", at_least=20_000), "met", "≥ 20,000"),
         (Figure(name="n", value=19_999, unit="", at_least=20_000), "MISSED", "≥ 20,000"),
         (Figure(name="n", value=5, unit="", at_least=1, at_most=4), "MISSED", "≥ 1 ≤ 4"),
+        (Figure(name="n", value=1, unit="ms", at_most=1.046731), "met", "≤ 1.05"),
         (Figure(name="n", value=0, unit="", at_most=0), "met", "≤ 0"),
         (Figure(name="n", value=None, unit="x", at_most=1), "not measured", "≤ 1"),
         (Figure(name="n", value=1, unit="x"), "", ""),
@@ -38,6 +39,12 @@ def test_a_figure_knows_its_verdict(figure: Figure, verdict: str, bound: str) ->
 )  # fmt: skip
 def test_a_value_is_written_with_about_three_figures(value: float | None, told: str) -> None:
     assert report.written(value) == told
+
+
+def test_what_is_counted_has_no_decimals() -> None:
+    assert report.written(4.0, "waits") == "4"
+    assert report.written(4.5, "bytes") == "4.50"
+    assert report.written(4.0, "h") == "4.00"
 
 
 def test_a_table_has_a_line_for_each_figure() -> None:

@@ -14,7 +14,7 @@ from benchmarks import pages, plot
 from benchmarks.harness import results
 from benchmarks.harness.report import Figure
 from benchmarks.harness.results import Result, Results
-from benchmarks.harness.svg import Bar, Chart, Group, draw
+from benchmarks.harness.svg import Bar, Bars, Curve, Curves, Group, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -91,7 +91,7 @@ def test_the_readme_tells_the_answer_of_each_benchmark() -> None:
         "| **missed** |\n" in text
     )
     assert "streamer |" not in text
-    assert "disk" not in text
+    assert "because they failed: disk." in text
     assert "![CPU of the server per acknowledged event](docs/performance/cpu.svg)" in text
     assert "Measured 2026-11-24 on Any, 2 cores, 4.0 GiB, Linux 6; python 3.11.7" in text
     assert "small" not in text
@@ -111,6 +111,16 @@ def test_a_question_is_asked_once() -> None:
     lines = pages.summary(keyed(result("serial", *figures), cpu(1.2)))
     assert lines.count("What does serial ask?") == 1
     assert "|  | p99, streamer | 1.00 ms | ≤ 2 | met |" in lines
+
+
+def test_what_was_missed_is_never_left_out() -> None:
+    missed = result(
+        "disk",
+        Figure(name="first", value=1, unit="x"),
+        Figure(name="second", value=1, unit="x", at_most=2),
+        Figure(name="third", value=3, unit="x", at_most=2),
+    )
+    assert [one.name for one in pages.answers(missed)] == ["first", "third"]
 
 
 def test_a_figure_that_is_gone_is_noticed() -> None:
@@ -140,12 +150,43 @@ def test_pictures_come_and_go_with_results(tmp_path: Path) -> None:
     assert (tmp_path / "cpu.svg").read_text() == plot.files(keyed(cpu()))["cpu.svg"]
 
 
+def test_a_large_outbox_is_drawn_beside_what_it_may_cost() -> None:
+    found = result(
+        "ten_million",
+        Figure(name="start to ready", value=1, unit="s", at_most=2),
+        Figure(name="answers, median", value=1.02, unit="x", at_most=1.15),
+        Figure(name="answers, p90", value=1.1, unit="x", at_most=1.15),
+        Figure(name="answers beside pruning", value=1.5, unit="x", at_most=2),
+        Figure(name="drain", value=0.95, unit="x", at_least=0.9),
+    )
+    first, second = plot.ten_million(keyed(found)).groups
+    assert ([bar.label for bar in first.bars], first.bound) == (
+        ["answers, median", "answers, p90"],
+        1.15,
+    )
+    assert ([bar.label for bar in second.bars], second.bound) == (["answers beside pruning"], 2)
+
+
+def test_rates_of_others_are_drawn_apart() -> None:
+    found = result(
+        "lanes",
+        Figure(name="one lane", value=19, unit="events/s"),
+        Figure(name="the bare loop", value=20, unit="events/s"),
+        Figure(name="ratio", value=0.95, unit="x"),
+    )
+    [group] = plot.lanes(keyed(found)).groups
+    assert [(bar.label, bar.kind) for bar in group.bars] == [
+        ("one lane", "ours"),
+        ("the bare loop", "other"),
+    ]
+
+
 def test_bars_are_as_long_as_their_values() -> None:
-    bars = [Bar("a < b", 50, "50 ms"), Bar("ours", 200, "200 ms", ours=True)]
-    root = ElementTree.fromstring(draw(Chart("Title", "About", [Group("One", bars, bound=100)])))  # noqa: S314 - ours
+    bars = [Bar("a < b", 50, "50 ms"), Bar("ours", 200, "200 ms", "ours")]
+    root = ElementTree.fromstring(draw(Bars("Title", "About", [Group("One", bars, bound=100)])))  # noqa: S314 - ours
     short, long = [rect for rect in root.iter(f"{SVG}rect") if rect.get("class") != "paper"]
     assert float(long.get("width", "")) == pytest.approx(4 * float(short.get("width", "")), abs=0.2)
-    assert (short.get("class"), long.get("class")) == ("bar", "bar ours")
+    assert (short.get("class"), long.get("class")) == ("bar other", "bar ours")
     [line] = root.iter(f"{SVG}line")
     middle = float(long.get("x", "")) + float(long.get("width", "")) / 2
     assert float(line.get("x1", "")) == pytest.approx(middle, abs=0.1)
@@ -153,3 +194,25 @@ def test_bars_are_as_long_as_their_values() -> None:
     assert texts == ["Title", "About", "One", "a < b", "50 ms", "ours", "200 ms"]
     height = float(root.get("height", ""))
     assert all(float(text.get("y", "")) < height for text in root.iter(f"{SVG}text"))
+
+
+def test_a_bar_beyond_the_limit_is_cut_and_says_so() -> None:
+    bars = [Bar("ours", 10, "10 ms", "ours"), Bar("other", 9_000, "9,000 ms")]
+    picture = draw(Bars("Title", "About", [Group("", bars, limit=50)]))
+    root = ElementTree.fromstring(picture)  # noqa: S314 - ours
+    ours, other = [rect for rect in root.iter(f"{SVG}rect") if rect.get("class") != "paper"]
+    assert float(other.get("width", "")) == pytest.approx(5 * float(ours.get("width", "")))
+    assert [path.get("class") for path in root.iter(f"{SVG}path")] == ["gap"]
+
+
+def test_a_curve_goes_through_its_values() -> None:
+    week = Curves("Week", "About", ["begin", "end"], [Curve("ours", [0, 50, 100, 0], "ours")])
+    root = ElementTree.fromstring(draw(week))  # noqa: S314 - ours
+    [line] = root.iter(f"{SVG}polyline")
+    points = [tuple(map(float, pair.split(","))) for pair in line.get("points", "").split()]
+    (x0, bottom), (x1, middle), (x2, top), (x3, last) = points
+    assert x1 - x0 == pytest.approx(x3 - x2, abs=0.2)
+    assert bottom == last
+    assert middle == pytest.approx((bottom + top) / 2, abs=0.1)
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert texts == ["Week", "About", "0", "50", "100", "begin", "end", "ours"]
