@@ -66,7 +66,10 @@ class Reading:
         scan = await self._shared.read(
             lambda db: self._feed.read(db, through, events_max, bytes_max)
         )
-        fresh = tuple(at for at in scan.events if at.position not in self.progress.ahead)
+        ahead = self.progress.ahead
+        fresh = (
+            tuple(at for at in scan.events if at.position not in ahead) if ahead else scan.events
+        )
         self.window = Window(self.window.events + fresh, scan.through)
         self._caught_up = scan.caught_up
         return bool(fresh)
