@@ -40,8 +40,8 @@ class Seen(msgspec.Struct):
 
 
 class _Event(msgspec.Struct):
-    subject: str
     sequence: str
+    subject: str = ""
 
 
 class Intake:
@@ -75,6 +75,8 @@ class Intake:
 
     def _look_at_order(self, body: bytes) -> None:
         for event in self._decode(body):
+            if not event.subject:
+                continue  # nobody's event has no order
             if event.sequence <= self._latest.get(event.subject, ""):
                 self.seen.out_of_order += 1
             self._latest[event.subject] = event.sequence
