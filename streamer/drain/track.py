@@ -103,6 +103,7 @@ class TrackLoop:
                     break
             return False
         finally:
+            self._reading.close()
             self._shared.leave(self._waker)
 
     def _heed_operator(self) -> None:
@@ -155,6 +156,7 @@ class TrackLoop:
             shared.moment += 1
             moment = shared.moment
             self._track = drain.begin(self._track)
+            self._reading.look_ahead(batch)
             began = shared.clock.monotonic()
             outcomes = await self._send(batch)
             shared.pace.give_back(sum(said.scope is Scope.UNSENT for said in outcomes))
