@@ -11,13 +11,13 @@ from what is left, or it would give away the address that was just hashed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from streamer.core.event import StoredEvent, has_usable_time, one_line
 from streamer.core.outcome import Outcome, unfit
-from streamer.core.person import person_key
+from streamer.core.person import key_of
 from streamer.core.privacy import Redactor, UnredactableBody
 from streamer.core.times import rfc3339, rfc3339_seconds
 
@@ -31,28 +31,27 @@ def encode(event: StoredEvent, redactor: Redactor) -> bytes:
     Raises:
         UnredactableBody: private fields are to be taken out of a body that cannot be read.
     """
-    body = one_line(redactor.redact_body(event.body))
-    return _ENCODER.encode(
-        _CloudEvent(
-            id=event.event_id,
-            source=source_of(event),
-            type=f"io.customer.{event.type_name}",
-            time=_time_of(event),
-            subject=_subject_of(body) or msgspec.UNSET,
-            sequence=f"{event.position:020d}",
-            data=msgspec.Raw(body),
-        )
-    )
+    return encode_one(_envelope(event, redactor))
 
 
-def encode_each(events: Iterable[StoredEvent], redactor: Redactor) -> list[bytes | Outcome]:
-    """Return each event as one line of JSON, or its rejection if it cannot be made fit to leave."""
-    return [_encoded_or_rejected(event, redactor) for event in events]
+def envelope_each(events: Iterable[StoredEvent], redactor: Redactor) -> list[CloudEvent | Outcome]:
+    """Return each event in its envelope, or its rejection if it cannot be made fit to leave."""
+    return [_envelope_or_rejection(event, redactor) for event in events]
 
 
-def encode_batch(lines: Iterable[bytes]) -> bytes:
-    """Return encoded events, in order, as one JSON array on one line."""
-    return b"[" + b",".join(lines) + b"]"
+def encode_one(envelope: CloudEvent) -> bytes:
+    """Return an event as one line of JSON, without a line break at its end."""
+    return _ENCODER.encode(envelope)
+
+
+def encode_batch(envelopes: Sequence[CloudEvent]) -> bytes:
+    """Return events, in order, as one JSON array on one line."""
+    return _ENCODER.encode(envelopes)
+
+
+def encode_lines(envelopes: Sequence[CloudEvent]) -> bytes:
+    """Return events, in order, as one line each, with a line break at the end of each."""
+    return _ENCODER.encode_lines(envelopes)
 
 
 def source_of(event: StoredEvent) -> str:
@@ -60,8 +59,8 @@ def source_of(event: StoredEvent) -> str:
     return f"/customerio/{event.source}"
 
 
-class _CloudEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The envelope; its fields are in the order in which people look for them."""
+class CloudEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An event in its envelope; the fields are in the order in which people look for them."""
 
     specversion: str = "1.0"
     id: str
@@ -91,9 +90,22 @@ _ENCODER = msgspec.json.Encoder()
 _BODY_DECODER = msgspec.json.Decoder(_Body)
 
 
-def _encoded_or_rejected(event: StoredEvent, redactor: Redactor) -> bytes | Outcome:
+def _envelope(event: StoredEvent, redactor: Redactor) -> CloudEvent:
+    body = one_line(redactor.redact_body(event.body))
+    return CloudEvent(
+        id=event.event_id,
+        source=source_of(event),
+        type=f"io.customer.{event.type_name}",
+        time=_time_of(event),
+        subject=_subject_of(body) or msgspec.UNSET,
+        sequence=f"{event.position:020d}",
+        data=msgspec.Raw(body),
+    )
+
+
+def _envelope_or_rejection(event: StoredEvent, redactor: Redactor) -> CloudEvent | Outcome:
     try:
-        return encode(event, redactor)
+        return _envelope(event, redactor)
     except UnredactableBody as error:
         return unfit("unredactable", f"{error}: {error.hint}")
 
@@ -111,4 +123,4 @@ def _subject_of(body: bytes) -> str | None:
         # `data` is missing or no object, or a field beside it is nested nearly too deep: nobody is
         # named, and the event is delivered all the same.
         return None
-    return person_key(msgspec.structs.asdict(named))
+    return key_of(named.identifiers, named.customer_id, named.recipient)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from streamer.core.drain import (
+    UNTROUBLED,
     Burial,
     Deferral,
     Isolation,
@@ -27,7 +28,7 @@ from streamer.core.drain import (
 )
 from streamer.core.event import StoredEvent
 from streamer.core.limits import PROBED_EVENTS_MIN, REFUSALS_MAX, TRIED_EVENTS_MAX
-from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict
+from streamer.core.outcome import NOT_ATTEMPTED, Outcome, Verdict, all_taken
 from streamer.core.passing import Pair, go_by, is_to_prove, let_pass, skip
 from streamer.core.retry import RetryPolicy, is_exhausted, next_attempt_at, next_probe_at
 from streamer.core.settlement import Window
@@ -109,9 +110,11 @@ def conclude(
     assert len(batch) == len(outcomes) > 0, (len(batch), len(outcomes))
     pairs = [pair for pair in zip(batch, outcomes, strict=True) if pair[1] != NOT_ATTEMPTED]
     assert pairs, "a destination attempts at least the first event"
+    receipts = {event.position: said.receipt for event, said in pairs if said.receipt}
+    if track == UNTROUBLED and all_taken(outcomes):
+        return Conclusion(track.move(Trigger.GO_ON), tuple(batch), receipts)
     if is_to_prove(track) and pairs[0][1].passed:
         return Conclusion(skip(track, window, pairs[0][0], now=now, jitter=jitter))
-    receipts = {event.position: said.receipt for event, said in pairs if said.receipt}
     track, window, pairs, passed = let_pass(track, window, pairs)
     if not pairs:
         track = go_by(track, window, now=now, jitter=jitter)

@@ -41,7 +41,7 @@ from msgspec.structs import replace
 from streamer.core.event import StoredEvent
 from streamer.core.limits import SILENT_EVENTS_MAX, TRIED_EVENTS_MAX
 from streamer.core.outcome import Outcome
-from streamer.core.settlement import Window
+from streamer.core.settlement import Window, up_to
 
 
 class Phase(enum.Enum):
@@ -172,6 +172,10 @@ class Track(msgspec.Struct, frozen=True):
         return replace(self, phase=TRANSITIONS[self.phase][trigger])
 
 
+UNTROUBLED = Track(phase=Phase.SENDING)
+"""A track that sends, and remembers nothing of earlier attempts, as nearly all do nearly always."""
+
+
 def choose(
     track: Track, window: Window, *, events_max: int, bytes_max: int
 ) -> tuple[StoredEvent, ...]:
@@ -187,16 +191,18 @@ def choose(
         return tuple(events[:1])
     if any(position == events[0].position for position, _ in track.refused):
         return tuple(events[:1])
-    redo = [event for event in events if event.position <= track.redo_until]
+    redo = up_to(events, track.redo_until)
     events = redo or events
     if track.limit and events[0].position <= track.limit_until:
-        events = [event for event in events if event.position <= track.limit_until]
+        events = up_to(events, track.limit_until)
         events_max = min(events_max, track.limit)
     return _fit(events, events_max, bytes_max)
 
 
-def candidates(track: Track, window: Window) -> list[StoredEvent]:
+def candidates(track: Track, window: Window) -> Sequence[StoredEvent]:
     """List what may be sent: all but the suspects, which wait for a proof, and what proves none."""
+    if not (track.suspects or track.silent):
+        return window.events
     waiting = {suspect.event.position for suspect in track.suspects}.union(track.silent)
     return [event for event in window.events if event.position not in waiting]
 

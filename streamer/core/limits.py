@@ -298,6 +298,9 @@ SAVE_SKIPPED_POSITIONS = 10_000
 """How far a cursor may pass filtered events before that is written down: it only lets them be
 pruned, and is not worth a write each."""
 
+WRITTEN_SECONDS_MAX = 4_096
+"""Moments whose text is kept: events come in about the order of their times."""
+
 OUTAGE_ALARM_SECONDS = 900
 """A destination that has deferred for a quarter of an hour is worth a look."""
 

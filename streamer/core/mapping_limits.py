@@ -55,9 +55,6 @@ MAPPING_PLANS_MAX = 500
 """Types of event whose rules are kept ready: six times as many as are known. Types come from
 outside."""
 
-WRITTEN_SECONDS_MAX = 4_096
-"""Moments whose text is kept: events come in about the order of their times."""
-
 # What goes into an entity.
 
 NUMBER_BITS_MAX = 4_096

@@ -8,6 +8,7 @@ destination is a bug of ours and is treated as *deferred*.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 import msgspec
 
@@ -77,6 +78,14 @@ whether others are taken."""
 NOT_ATTEMPTED = Outcome(Verdict.DEFERRED, "not_attempted", scope=Scope.UNSENT)
 """The event was not offered, because one before it in the batch was not taken or had taken up the
 time. It is no attempt: nothing is counted and nothing waits because of it."""
+
+
+def all_taken(outcomes: Iterable[Outcome]) -> bool:
+    """Tell whether the destination took each event, none of them settled without being sent."""
+    return all(
+        said is ACCEPTED or (said.verdict is Verdict.ACCEPTED and said.scope is not Scope.UNSENT)
+        for said in outcomes
+    )
 
 
 def deferred(reason: str, detail: str = "", *, retry_after_seconds: float | None = None) -> Outcome:

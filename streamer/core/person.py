@@ -21,15 +21,19 @@ def person_key(data: object) -> str | None:
     """
     if not isinstance(data, dict):
         return None
-    identifiers = data.get("identifiers")
+    return key_of(data.get("identifiers"), data.get("customer_id"), data.get("recipient"))
+
+
+def key_of(identifiers: object, customer_id: object, recipient: object) -> str | None:
+    """Return the key made of what stands in three fields of ``data``, which may be any JSON."""
     if not isinstance(identifiers, dict):
-        identifiers = {}
+        return first_identifier(None, None, None, customer_id, recipient)
     return first_identifier(
         identifiers.get("cio_id"),
         identifiers.get("id"),
         identifiers.get("email"),
-        data.get("customer_id"),
-        data.get("recipient"),
+        customer_id,
+        recipient,
     )
 
 

@@ -13,12 +13,16 @@ ahead, so it stays as small as a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence, Set
+from operator import attrgetter
 
 import msgspec
 
 from streamer.core.event import StoredEvent
 from streamer.core.limits import RECEIPTS_CHARACTERS_MAX
+
+_position_of = attrgetter("position")
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -43,7 +47,7 @@ def settle(window: Window, progress: Progress, settled: Set[int]) -> tuple[Windo
     The cursor never moves back and never passes an event of the window that
     is not in ``settled``.
     """
-    remaining = tuple(event for event in window.events if event.position not in settled)
+    remaining = _without(window.events, settled)
     position = remaining[0].position - 1 if remaining else window.through
     position = max(position, progress.position)
     ahead = frozenset(at for at in progress.ahead | settled if at > position)
@@ -58,7 +62,8 @@ def runs(positions: Iterable[int], window: Window, ahead: Set[int]) -> list[list
     no longer in the window.
     """
     wanted = set(positions)
-    known = sorted({event.position for event in window.events} | ahead)
+    near = up_to(window.events, max(wanted, default=0))
+    known = sorted({event.position for event in near} | ahead)
     found: list[list[int]] = []
     broken = True
     for position in known:
@@ -70,6 +75,20 @@ def runs(positions: Iterable[int], window: Window, ahead: Set[int]) -> list[list
         else:
             found[-1].append(position)
     return found
+
+
+def up_to(events: Sequence[StoredEvent], position: int) -> Sequence[StoredEvent]:
+    """Return those events, which are in order, that are not beyond a position."""
+    return events[: bisect_right(events, position, key=_position_of)]
+
+
+def _without(events: tuple[StoredEvent, ...], settled: Set[int]) -> tuple[StoredEvent, ...]:
+    """Take out what is settled: nearly always the first events, and nothing behind them."""
+    first = next((at for at, one in enumerate(events) if one.position not in settled), len(events))
+    rest = events[first:]
+    if first == len(settled):
+        return rest
+    return tuple(event for event in rest if event.position not in settled)
 
 
 def join_receipts(receipts: Iterable[str]) -> str | None:

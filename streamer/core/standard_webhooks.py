@@ -39,13 +39,10 @@ def signing_key(text: str) -> bytes:
 
 def message_id(events: Iterable[tuple[str, str]]) -> str:
     """Name the message that carries exactly these (source, event id) pairs in this order."""
-    digest = hashlib.sha256()
-    for pair in events:
-        for part in pair:
-            # With its length before it, no part can be taken for the end of another.
-            encoded = part.encode("utf-8", "surrogatepass")
-            digest.update(b"%d:%b" % (len(encoded), encoded))
-    return "msg_" + digest.hexdigest()[:_ID_CHARACTERS]
+    parts = (part.encode("utf-8", "surrogatepass") for pair in events for part in pair)
+    # With its length before it, no part can be taken for the end of another.
+    named = b"".join([b"%d:%b" % (len(part), part) for part in parts])
+    return "msg_" + hashlib.sha256(named).hexdigest()[:_ID_CHARACTERS]
 
 
 def signed_headers(

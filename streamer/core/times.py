@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import overload
+
+from streamer.core.limits import WRITTEN_SECONDS_MAX
 
 
 @overload
@@ -18,6 +21,7 @@ def rfc3339(milliseconds: int | None) -> str | None:
     return f"{rfc3339_seconds(seconds)[:-1]}.{rest:03d}Z"
 
 
+@lru_cache(WRITTEN_SECONDS_MAX)
 def rfc3339_seconds(seconds: int) -> str:
     """Write a moment in whole seconds since 1970 as ``2026-11-23T08:15:30Z``."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}Z"

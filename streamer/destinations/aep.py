@@ -133,8 +133,8 @@ class AepDestination(Destination):
     def _tell(self, messages: Sequence[Message], delivery: Delivery) -> None:
         """Raise the alarms of what was sent; a message that is sent again is told of once."""
         for message in messages:
-            said = delivery.outcomes.get(message.position)
-            if message.shed and said is not None and said.verdict is Verdict.ACCEPTED:
+            said = delivery.outcomes.get(message.position) if message.shed else None
+            if said is not None and said.verdict is Verdict.ACCEPTED:
                 parts = ", ".join(message.shed)
                 self._raise_alarm(AEP_SHED, f"{self.name}: {parts} (position {message.position})")
         left = sum(said.reason == UNRESOLVED for said in delivery.outcomes.values())

@@ -121,11 +121,21 @@ class _Entry(msgspec.Struct, frozen=True, rename={"status_code": "statusCode", "
 
 
 class _Entries(msgspec.Struct, frozen=True):
+    responses: list[_Entry]
+
+
+_ENTRIES = msgspec.json.Decoder(_Entries)
+
+
+class _AnyEntries(msgspec.Struct, frozen=True):
     responses: list[object]
 
 
 def _judge_entries(body: bytes, count: int) -> list[Outcome]:
-    entries = _entries_in(body.decode(errors="replace"), count)
+    try:
+        entries = _ENTRIES.decode(body).responses
+    except _UNREADABLE:
+        entries = _odd_entries_in(body.decode(errors="replace"), count)
     if len(entries) == count:
         return [_judge_entry(entry) for entry in entries]
     outcomes = [_NOT_SAID] * count
@@ -137,10 +147,10 @@ def _judge_entries(body: bytes, count: int) -> list[Outcome]:
     return outcomes
 
 
-def _entries_in(text: str, count: int) -> list[_Entry]:
-    """Read the list; a single message may also be answered as the single endpoint does."""
+def _odd_entries_in(text: str, count: int) -> list[_Entry]:
+    """Read a list with something odd in it; one message may be answered as it would be alone."""
     try:
-        return [_entry_of(said) for said in msgspec.json.decode(text, type=_Entries).responses]
+        return [_entry_of(said) for said in msgspec.json.decode(text, type=_AnyEntries).responses]
     except _UNREADABLE:
         pass
     try:
@@ -167,12 +177,16 @@ def _index_in(entry: _Entry, count: int) -> int | None:
 def _judge_entry(entry: _Entry) -> Outcome:
     """Return what an entry says of its message; what it says in no known way is not said."""
     statuses = [said for said in (entry.status, entry.status_code) if said is not None]
+    if not statuses:
+        return _received(entry) if entry.id else _NOT_SAID
     numbers = [number for said in statuses if (number := _number_of(said)) is not None]
     failing = next((number for number in numbers if not 200 <= number < 300), None)
     if failing is not None:
         return _judge_status(failing, _words_of(entry), alone=True)
-    if len(numbers) < len(statuses) or not (numbers or entry.id):
-        return _NOT_SAID
+    return _received(entry) if len(numbers) == len(statuses) else _NOT_SAID
+
+
+def _received(entry: _Entry) -> Outcome:
     return Outcome(Verdict.ACCEPTED, receipt=_receipt_of(entry.id))
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from streamer.core.outcome import Outcome, Verdict, rejected
+from streamer.core.outcome import Outcome, Verdict, all_taken, rejected
 from streamer.destinations.aep_answer import FAILED, UNRESOLVED
 from streamer.destinations.aep_messages import Message
 from streamer.destinations.aep_patience import Patience
@@ -23,7 +23,7 @@ from streamer.destinations.aep_patience import Patience
 Part = Sequence[Message]
 """The messages of one request."""
 
-_FINAL = {Verdict.ACCEPTED, Verdict.REJECTED}
+_FINAL = (Verdict.ACCEPTED, Verdict.REJECTED)
 
 
 class Delivery:
@@ -85,7 +85,8 @@ class Delivery:
 
     def _settle(self, part: Part, said: Sequence[Outcome]) -> bool:
         """Note what became of a request's messages; False when that ends the `send`."""
-        again = self._to_be_sent_again(part, said)
+        accepted = all_taken(said)
+        again = () if accepted else self._to_be_sent_again(part, said)
         if again and self._may_go_on():
             self._resend(part, said, again)
             return True
@@ -93,7 +94,6 @@ class Delivery:
             part = _halves(part)[0]  # the rest counts as not attempted, so the next send is smaller
         for message, outcome in zip(part, said, strict=False):
             self.outcomes[message.position] = outcome
-        accepted = all(outcome.verdict is Verdict.ACCEPTED for outcome in said)
         return accepted and self._may_go_on()
 
     def _to_be_sent_again(self, part: Part, said: Sequence[Outcome]) -> Part:

@@ -24,7 +24,7 @@ import msgspec
 
 from streamer.clock import Clock
 from streamer.core.alarms import SEGMENT_SHORT, Alarm
-from streamer.core.cloudevents import encode_each
+from streamer.core.cloudevents import CloudEvent, encode_lines, envelope_each
 from streamer.core.errors import StreamerError
 from streamer.core.event import StoredEvent
 from streamer.core.outcome import ACCEPTED, Outcome, deferred
@@ -106,12 +106,9 @@ class FileDestination(Destination):
 
     async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         """Append the events' lines and sync them: all that can be written are, or none is."""
-        encoded = await anyio.to_thread.run_sync(
-            encode_each, events, self._redactor, limiter=self._writing
-        )
-        lines = b"".join(line + b"\n" for line in encoded if isinstance(line, bytes))
+        made, lines = await anyio.to_thread.run_sync(self._encode, events, limiter=self._writing)
         outcome = await self._append(lines) if lines else ACCEPTED
-        return [outcome if isinstance(line, bytes) else line for line in encoded]
+        return [outcome if isinstance(each, CloudEvent) else each for each in made]
 
     def mark(self) -> str | None:
         """Return the place behind the last accepted batch, or where writing will begin."""
@@ -161,6 +158,10 @@ class FileDestination(Destination):
         """Let go of the directory."""
         self._trusted = False
         self._directory.release()
+
+    def _encode(self, events: Sequence[StoredEvent]) -> tuple[list[CloudEvent | Outcome], bytes]:
+        made = envelope_each(events, self._redactor)
+        return made, encode_lines([each for each in made if isinstance(each, CloudEvent)])
 
     def _decode(self, mark: str | None) -> Place | None:
         if mark is None:

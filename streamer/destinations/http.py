@@ -17,8 +17,10 @@ from streamer.core.alarms import ODD_ANSWER, Alarm
 from streamer.core.cloudevents import (
     BATCH_CONTENT_TYPE,
     EVENT_CONTENT_TYPE,
+    CloudEvent,
     encode_batch,
-    encode_each,
+    encode_one,
+    envelope_each,
     source_of,
 )
 from streamer.core.errors import ConfigurationError
@@ -34,6 +36,8 @@ from streamer.destinations.http_headers import is_token
 from streamer.destinations.options import HttpOptions
 from streamer.destinations.reaching import outcome_without_answer, try_to_reach
 from streamer.destinations.transport import Answer, Transport, TransportError
+
+_Sendable = tuple[StoredEvent, CloudEvent]
 
 
 class HttpDestination(Destination):
@@ -77,15 +81,15 @@ class HttpDestination(Destination):
 
     async def send(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         """Offer the events in one request, or in one each in mode ``single``."""
-        encoded = encode_each(events, self._redactor)
+        made = envelope_each(events, self._redactor)
         sendable = [
-            (event, line)
-            for event, line in zip(events, encoded, strict=True)
-            if isinstance(line, bytes)
+            (event, each)
+            for event, each in zip(events, made, strict=True)
+            if isinstance(each, CloudEvent)
         ]
         send = self._send_batch if self._options.mode == "batch" else self._send_singly
         outcomes = iter(await send(sendable) if sendable else [])
-        return [next(outcomes) if isinstance(line, bytes) else line for line in encoded]
+        return [next(outcomes) if isinstance(each, CloudEvent) else each for each in made]
 
     def hurry(self) -> None:
         """Begin no further request in a `send`, once it has made one."""
@@ -102,17 +106,18 @@ class HttpDestination(Destination):
         """Close the connections."""
         await self._transport.aclose()
 
-    async def _send_batch(self, sendable: Sequence[tuple[StoredEvent, bytes]]) -> list[Outcome]:
+    async def _send_batch(self, sendable: Sequence[_Sendable]) -> list[Outcome]:
         events = [event for event, _ in sendable]
-        body = encode_batch(line for _, line in sendable)
+        body = encode_batch([envelope for _, envelope in sendable])
         return await self._post(events, body, BATCH_CONTENT_TYPE, whole=True)
 
-    async def _send_singly(self, sendable: Sequence[tuple[StoredEvent, bytes]]) -> list[Outcome]:
+    async def _send_singly(self, sendable: Sequence[_Sendable]) -> list[Outcome]:
         """Send one after the other, up to the first that is not accepted: order is kept."""
         until = self._clock.monotonic() + SINGLE_SECONDS_MAX
         outcomes: list[Outcome] = []
-        for event, line in sendable:
-            outcomes += await self._post([event], line, EVENT_CONTENT_TYPE, whole=False)
+        for event, envelope in sendable:
+            body = encode_one(envelope)
+            outcomes += await self._post([event], body, EVENT_CONTENT_TYPE, whole=False)
             stopped = self._hurried or self._clock.monotonic() >= until
             if stopped or outcomes[-1].verdict is not Verdict.ACCEPTED:
                 break

@@ -21,7 +21,7 @@ import anyio.to_thread
 
 from streamer.clock import Clock
 from streamer.core.alarms import Alarm
-from streamer.core.cloudevents import encode_each
+from streamer.core.cloudevents import CloudEvent, encode_lines, envelope_each
 from streamer.core.event import StoredEvent
 from streamer.core.intervals import STDOUT_LOOK_SECONDS, STDOUT_STANDS_SECONDS
 from streamer.core.outcome import ACCEPTED, Outcome, deferred, held
@@ -59,8 +59,8 @@ class StdoutDestination(Destination):
 
         Cancelling gives up only a write that the reader does not take.
         """
-        encoded = encode_each(events, self._redactor)
-        lines = b"".join(line + b"\n" for line in encoded if isinstance(line, bytes))
+        made = envelope_each(events, self._redactor)
+        lines = encode_lines([each for each in made if isinstance(each, CloudEvent)])
         given_up = threading.Event()
         try:
             outcome = await anyio.to_thread.run_sync(
@@ -68,7 +68,7 @@ class StdoutDestination(Destination):
             )
         finally:
             given_up.set()
-        return [outcome if isinstance(line, bytes) else line for line in encoded]
+        return [outcome if isinstance(each, CloudEvent) else each for each in made]
 
     async def probe(self) -> list[Finding]:
         """Look whether the stream is open."""

@@ -27,7 +27,7 @@ from streamer.core.intervals import (
     TRACK_TICK_SECONDS,
 )
 from streamer.core.limits import SAVE_SKIPPED_POSITIONS
-from streamer.core.outcome import Outcome, Scope, Verdict, deferred, held
+from streamer.core.outcome import Outcome, Scope, all_taken, deferred, held
 from streamer.core.retry import remaining_seconds
 from streamer.core.settlement import Progress, runs
 from streamer.drain.feed import Feed
@@ -103,6 +103,7 @@ class TrackLoop:
                     break
             return False
         finally:
+            self._reading.close()
             self._shared.leave(self._waker)
 
     def _heed_operator(self) -> None:
@@ -155,6 +156,7 @@ class TrackLoop:
             shared.moment += 1
             moment = shared.moment
             self._track = drain.begin(self._track)
+            self._reading.look_ahead(batch)
             began = shared.clock.monotonic()
             outcomes = await self._send(batch)
             shared.pace.give_back(sum(said.scope is Scope.UNSENT for said in outcomes))
@@ -220,13 +222,14 @@ class TrackLoop:
         duration_ms: int,
     ) -> bool:
         shared = self._shared
-        if any(said.verdict is not Verdict.ACCEPTED or said.passed for said in outcomes):
+        if not all_taken(outcomes):
             await self._reading.read_beyond(
                 self._track, batch, partial(self._tick, TRACK_ROUND_SECONDS)
             )
         attempt = self._track.attempt + 1
         conclusion = self._judge(batch, outcomes, moment)
-        window, progress = self._reading.after(conclusion.settled)
+        settled = conclusion.settled
+        window, progress = self._reading.after(settled)
         settlement = self._settlement(conclusion, progress, attempt, duration_ms)
         if settlement is not None:
             try:
@@ -242,7 +245,7 @@ class TrackLoop:
         self._reading.move(window, progress)
         if conclusion.accepted:
             shared.proof = max(shared.proof, moment)
-        if conclusion.settled:
+        if settled:
             shared.on_settled()
         self._set_due()
         out_seconds = shared.teller.tell(self.cursor.id, conclusion, outcomes)
@@ -294,10 +297,10 @@ class TrackLoop:
     ) -> settling.Settlement | None:
         """Put together what is to be written; None when nothing has changed that is stored."""
         state = stored_state(conclusion.track)
-        if not conclusion.settled and state == self.cursor.state:
+        taken = (*conclusion.accepted, *conclusion.passed)
+        if not (taken or conclusion.buried) and state == self.cursor.state:
             return None
         window, ahead = self._reading.window, self._reading.progress.ahead
-        taken = (*conclusion.accepted, *conclusion.passed)
         by_position = {event.position: event for event in taken}
         accepted_runs = tuple(
             tuple(by_position[at] for at in run) for run in runs(by_position, window, ahead)

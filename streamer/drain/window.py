@@ -1,14 +1,16 @@
 """Reading ahead: what a track has read behind its cursor and not settled yet.
 
 The window grows by whole pieces of the outbox, only when it is asked to, and
-shrinks as events are settled. It may be read on while a batch of it is under
-way, since that only adds to its end.
+shrinks as events are settled. The next piece is fetched while a batch is under
+way, beside the waiting for the destination and for the disk: that only adds to
+the window's end, and only once the track asks for it.
 
 It must not know what becomes of a batch; it is told what was settled.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 
 from streamer.core import drain
@@ -18,6 +20,7 @@ from streamer.core.limits import TRIED_EVENTS_MAX, WINDOW_BATCHES, WINDOW_BYTES_
 from streamer.core.settlement import Progress, Window, settle
 from streamer.drain.feed import Feed
 from streamer.drain.shared import Shared
+from streamer.store.outbox import Scan
 
 
 class Reading:
@@ -29,6 +32,7 @@ class Reading:
         self._shared = shared
         self._feed = feed
         self._caught_up = False
+        self._coming: asyncio.Future[Scan] | None = None
 
     @property
     def is_through(self) -> bool:
@@ -60,16 +64,39 @@ class Reading:
 
     async def read_on(self) -> bool:
         """Read a piece of the feed; True when there was something for this track in it."""
-        policy, through = self._shared.policy, self.window.through
-        events_max = max(policy.batch_events_max * WINDOW_BATCHES, TRIED_EVENTS_MAX)
-        bytes_max = min(WINDOW_BYTES_MAX, policy.batch_bytes_max * WINDOW_BATCHES)
-        scan = await self._shared.read(
-            lambda db: self._feed.read(db, through, events_max, bytes_max)
+        coming, self._coming = self._coming, None
+        scan = None if coming is None else await coming
+        if scan is None or scan.caught_up:  # more may have come since that was read
+            scan = await self._scan()
+        ahead = self.progress.ahead
+        fresh = (
+            tuple(at for at in scan.events if at.position not in ahead) if ahead else scan.events
         )
-        fresh = tuple(at for at in scan.events if at.position not in self.progress.ahead)
         self.window = Window(self.window.events + fresh, scan.through)
         self._caught_up = scan.caught_up
         return bool(fresh)
+
+    def look_ahead(self, batch: Sequence[StoredEvent]) -> None:
+        """Begin to read on while a batch is under way, when no more than another is left.
+
+        What was read is looked at by `read_on` alone: nothing is sent any earlier for it.
+        """
+        few = len(self.window.events) <= 2 * len(batch)
+        if few and not self._caught_up and self._coming is None:
+            self._coming = asyncio.ensure_future(self._scan())
+
+    def close(self) -> None:
+        """Give up what is being read."""
+        if self._coming is not None and not self._coming.cancel():
+            self._coming.exception()  # or the loop tells of one that nobody has asked for
+
+    async def _scan(self) -> Scan:
+        policy, through = self._shared.policy, self.window.through
+        events_max = max(policy.batch_events_max * WINDOW_BATCHES, TRIED_EVENTS_MAX)
+        bytes_max = min(WINDOW_BYTES_MAX, policy.batch_bytes_max * WINDOW_BATCHES)
+        return await self._shared.read(
+            lambda db: self._feed.read(db, through, events_max, bytes_max)
+        )
 
     async def read_beyond(
         self, track: Track, batch: Sequence[StoredEvent], tick: Callable[[], None]

@@ -12,7 +12,6 @@ from contextlib import closing
 from functools import cache
 from itertools import repeat
 from operator import itemgetter
-from typing import Any
 
 import msgspec
 
@@ -47,7 +46,8 @@ SELECT position, received_at FROM outbox WHERE position >= ? AND position < ?
 ORDER BY position LIMIT 1
 """
 _COLUMNS = (
-    "position, source, event_id, object_type, metric, occurred_at, received_at, lane_key, body"
+    "position, source, event_id, object_type, metric, occurred_at, received_at, lane_key,"
+    " CAST(body AS BLOB)"
 )
 
 
@@ -238,7 +238,7 @@ def read_after(
     total = 0
     with closing(rows):  # a statement that stands half way keeps the log from being reset
         for row in rows:
-            event = _stored(row)
+            event = StoredEvent(*row)
             total += len(event.body)
             if total > bytes_max and events:
                 return Scan(tuple(events), events[-1].position, caught_up=False)
@@ -269,7 +269,7 @@ def read_positions(db: Connection, positions: Sequence[int]) -> tuple[StoredEven
         " ORDER BY position",
         (json.dumps(list(positions)),),
     )
-    return tuple(_stored(row) for row in rows)
+    return tuple(StoredEvent(*row) for row in rows)
 
 
 def first_unwanted(
@@ -288,12 +288,7 @@ def first_unwanted(
 def find(db: Connection, event_id: str) -> tuple[StoredEvent, ...]:
     """Find an event by its id; several sources may use the same one."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM outbox WHERE event_id = ?", (event_id,))
-    return tuple(_stored(row) for row in rows)
-
-
-def _stored(row: tuple[Any, ...]) -> StoredEvent:
-    *columns, body = row
-    return StoredEvent(*(*columns, body.encode()))
+    return tuple(StoredEvent(*row) for row in rows)
 
 
 def last_position(db: Connection) -> int:

@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.core.cloudevents import (
+    CloudEvent,
     encode,
     encode_batch,
-    encode_each,
+    encode_lines,
+    encode_one,
+    envelope_each,
     source_of,
 )
 from streamer.core.event import StoredEvent, has_usable_time
@@ -157,8 +160,9 @@ def test_the_subject_is_what_privacy_leaves_of_the_person() -> None:
 def test_what_cannot_be_redacted_is_rejected_and_the_others_are_encoded() -> None:
     good = event(b'{"data":{"content":"x"}}')
     bad = event(b'{"data":{"content":"secret", broken')
-    first, second, third = encode_each([good, bad, good], Redactor(drop=["content"], hash=[]))
-    assert isinstance(first, bytes)
+    first, second, third = envelope_each([good, bad, good], Redactor(drop=["content"], hash=[]))
+    assert isinstance(first, CloudEvent)
+    assert encode_one(first).endswith(b'"data":{"data":{}}}')
     assert first == third
     assert isinstance(second, Outcome)
     assert (second.verdict, second.reason) == (Verdict.REJECTED, "unredactable")
@@ -167,10 +171,13 @@ def test_what_cannot_be_redacted_is_rejected_and_the_others_are_encoded() -> Non
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_a_batch_is_an_array_in_order(count: int) -> None:
-    lines = [encode(event(position=position), OPEN) for position in range(count)]
-    document = json.loads(encode_batch(lines))
-    assert [int(each["sequence"]) for each in document] == list(range(count))
+def test_a_batch_is_an_array_in_order_or_lines(count: int) -> None:
+    events = [event(position=position) for position in range(count)]
+    alone = [encode(each, OPEN) for each in events]
+    made = [each for each in envelope_each(events, OPEN) if isinstance(each, CloudEvent)]
+    assert [encode_one(each) for each in made] == alone
+    assert encode_batch(made) == b"[" + b",".join(alone) + b"]"
+    assert encode_lines(made) == b"".join(line + b"\n" for line in alone)
 
 
 def test_source_and_id_name_the_event() -> None:

@@ -6,16 +6,31 @@ from collections.abc import Sequence
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from streamer.core.conclusion import Conclusion, conclude
+from streamer.core.drain import Phase, Track
 from streamer.core.event import StoredEvent
-from streamer.core.outcome import ACCEPTED, Outcome, deferred, held, rejected, unfit
+from streamer.core.outcome import (
+    ACCEPTED,
+    NOT_ATTEMPTED,
+    NOTHING_TO_SEND,
+    Outcome,
+    Verdict,
+    deferred,
+    held,
+    rejected,
+    unfit,
+)
 from streamer.core.retry import RetryPolicy
+from streamer.core.settlement import Window
 from tests.core.simulation import (
     DAY,
     Destination,
     Simulation,
     accepts,
     by_event,
+    event,
     whole,
     whole_deferred,
 )
@@ -125,3 +140,31 @@ def test_a_constant_destination_takes_exactly_what_it_can_in_order(
     taken = [where[at] for at in sorted(simulation.accepted)]
     if not stuck:
         assert taken == sorted(taken), "accepted out of order across batches"
+
+
+@given(
+    said=st.lists(
+        st.sampled_from(
+            [ACCEPTED, Outcome(Verdict.ACCEPTED, receipt="r"), NOTHING_TO_SEND, NOT_ATTEMPTED]
+        ),
+        min_size=1,
+        max_size=6,
+    ).filter(lambda said: said[0] != NOT_ATTEMPTED),
+    behind=st.integers(0, 2),
+)
+def test_the_short_way_of_a_track_without_trouble_ends_where_the_long_way_does(
+    said: list[Outcome], behind: int
+) -> None:
+    """An old error means nothing to what is concluded, but keeps the short way from being taken."""
+    batch = [event(position) for position in range(1, len(said) + 1)]
+    events = (*batch, *(event(len(said) + 1 + number) for number in range(behind)))
+    window = Window(events, len(events))
+
+    def concluded(track: Track) -> Conclusion:
+        found = conclude(
+            track, window, batch, said, policy=RetryPolicy(), now=0, jitter=0.5, moment=1
+        )
+        return replace(found, track=replace(found.track, last_error=""))
+
+    track = Track(phase=Phase.SENDING)
+    assert concluded(track) == concluded(replace(track, last_error="of another day"))

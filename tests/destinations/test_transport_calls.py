@@ -46,6 +46,14 @@ async def test_a_call_is_made_with_its_method_body_and_headers(
     assert answer.status == 200
 
 
+@pytest.mark.parametrize("size", [2**20, 2**20 + 1])
+async def test_a_large_body_arrives_whole_and_the_client_warns_of_none(size: int) -> None:
+    body = bytes(range(256)) * (size // 256) + b"." * (size % 256)
+    async with scripted_server() as server, transport() as calls:
+        await calls.request("POST", server.url, body=body, headers={}, answer_bytes_max=10)
+    assert server.received[0].body == body
+
+
 async def test_an_answer_has_its_headers_by_lower_case_name_and_its_body() -> None:
     head = b"HTTP/1.1 404 No\r\nETag: a\r\nX-Twice: 1\r\nx-twice: 2\r\nContent-Length: 2\r\n\r\n"
     async with scripted_server() as server, transport() as calls:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from streamer.core.alarms import HELD
 from streamer.core.event import StoredEvent
-from streamer.core.limits import SCAN_EVENTS_MAX
+from streamer.core.limits import SCAN_EVENTS_MAX, TRIED_EVENTS_MAX
 from streamer.core.outcome import ACCEPTED, Outcome, Verdict, deferred, held, rejected
 from streamer.core.selection import Selection
+from streamer.drain.feed import LiveFeed
+from streamer.drain.track import TrackLoop
 from streamer.store import cursors, ledger
+from streamer.store.outbox import Scan
+from streamer.store.sqlite import Connection
 from tests.drain.bench import NAME, POLICY, Bench
 
 pytestmark = pytest.mark.anyio
@@ -278,3 +283,54 @@ async def test_each_run_of_a_batch_that_was_taken_apart_keeps_its_own_receipts(
     await on_bench.settle_down()
     rows = on_bench.db.execute("SELECT first_position, last_position, receipt FROM ledger")
     assert rows.fetchall() == [(at, at, f"1565379005402:8391:{at:04}") for at in range(2, 401, 2)]
+
+
+class WatchedFeed(LiveFeed, frozen=True):
+    """Notes from where it is read on."""
+
+    reads: list[int] = msgspec.field(default_factory=list)
+
+    def read(self, db: Connection, position: int, events_max: int, bytes_max: int) -> Scan:
+        self.reads.append(position)
+        return super().read(db, position, events_max, bytes_max)
+
+
+async def test_what_comes_next_is_read_while_a_batch_is_under_way_and_sent_once_in_order(
+    on_bench: Bench,
+) -> None:
+    on_bench.append(TRIED_EVENTS_MAX * 2 + 5, one_commit=True)
+    cursor = on_bench.cursor()
+    feed = WatchedFeed(POLICY.selection, cursor.lane)
+    read_beside: dict[int, list[int]] = {}
+
+    async def note(batch: Sequence[StoredEvent]) -> None:
+        before = len(feed.reads)
+        await asyncio.sleep(0)  # what was begun gets as far as the reader's thread
+        await on_bench.reader.run(lambda db: None)
+        read_beside[batch[0].position] = feed.reads[before:]
+
+    on_bench.destination.before_answer = note
+    on_bench.start(TrackLoop(on_bench.shared(), cursor, feed).run())
+    await on_bench.advance(1)
+    sent = [position for batch in on_bench.destination.sent for position in batch]
+    assert sent == list(range(1, TRIED_EVENTS_MAX * 2 + 6))
+    early = {first: beside for first, beside in read_beside.items() if beside}
+    assert early == {  # with the last batch but one of each piece
+        TRIED_EVENTS_MAX - 7: [TRIED_EVENTS_MAX],
+        TRIED_EVENTS_MAX * 2 - 7: [TRIED_EVENTS_MAX * 2],
+    }
+
+
+async def test_a_look_ahead_that_met_the_end_is_not_taken_for_what_is_there_now(
+    on_bench: Bench,
+) -> None:
+    on_bench.append(TRIED_EVENTS_MAX + 1, one_commit=True)
+
+    async def append_one(batch: Sequence[StoredEvent]) -> None:
+        if batch[-1].position == TRIED_EVENTS_MAX:
+            on_bench.append(1)
+
+    on_bench.destination.before_answer = append_one
+    on_bench.start(on_bench.track(on_bench.shared()).run())
+    await on_bench.settle_down()
+    assert on_bench.destination.sent[-1] == (TRIED_EVENTS_MAX + 1, TRIED_EVENTS_MAX + 2)

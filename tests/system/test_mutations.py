@@ -234,8 +234,8 @@ MUTATIONS = (
         "deliver under another id",
         "p8_a_delivery_carries_the_event_id",
         "core/cloudevents.py",
-        "            id=event.event_id,\n",
-        "            id=str(event.position),\n",
+        "        id=event.event_id,\n",
+        "        id=str(event.position),\n",
     ),
     Mutation(
         "replay with the live cursor",

@@ -21,9 +21,9 @@ import msgspec
 
 from streamer.core.errors import ConfigurationError
 from streamer.core.event import StoredEvent, has_usable_time
-from streamer.core.mapping_limits import MAPPING_PLANS_MAX, WRITTEN_SECONDS_MAX
+from streamer.core.mapping_limits import MAPPING_PLANS_MAX
 from streamer.core.selection import Selection
-from streamer.core.times import rfc3339_seconds
+from streamer.core.times import rfc3339, rfc3339_seconds
 from streamer.core.xdm import builtin, consent
 from streamer.core.xdm.fields import Field, field_groups, fields_of, way_out
 from streamer.core.xdm.identities import Identities, Source, identity_map
@@ -154,7 +154,7 @@ class Mapper:
 
     def _complete(self, scope: dict[str, Any], event: StoredEvent) -> bool:
         """Add what we know of the event; say whether its own time was replaced."""
-        received_at = _moment(event.received_at)
+        received_at = rfc3339(event.received_at)
         ours: dict[str, Any] = {
             "position": event.position,
             "source": event.source,
@@ -166,11 +166,13 @@ class Mapper:
         occurred_at = event.occurred_at
         usable = has_usable_time(occurred_at, event.received_at)
         if usable:
-            ours["time"] = _second(occurred_at)
+            ours["time"] = rfc3339_seconds(occurred_at)
         else:
             ours["time"] = received_at
             ours["sent_time"] = (
-                fit_text(scope.get("timestamp")) if occurred_at is None else _second(occurred_at)
+                fit_text(scope.get("timestamp"))
+                if occurred_at is None
+                else rfc3339_seconds(occurred_at)
             )
         scope["streamer"] = ours
         return not usable
@@ -268,10 +270,3 @@ def _integer(digits: str) -> int | None:
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
-
-
-def _moment(milliseconds: int) -> str:
-    return f"{_second(milliseconds // 1000)[:-1]}.{milliseconds % 1000:03d}Z"
-
-
-_second = lru_cache(WRITTEN_SECONDS_MAX)(rfc3339_seconds)
