@@ -366,3 +366,7 @@ SURVEY_BYTES_MAX = MIB
 SURVEY_SAVE_POSITIONS = 10_000
 """How far the survey may be beyond its stored position while it finds nothing: so much is read
 again after a crash, which costs less than a write each time."""
+
+PAIRS_REMEMBERED_MAX = 1_024
+"""Pairs of object type and metric for which it is remembered what an event is read with. A hundred
+are known; a sender may invent others, which only cost looking up again."""

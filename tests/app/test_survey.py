@@ -240,12 +240,12 @@ async def test_a_database_that_refuses_is_told_of_and_tried_again(
 async def test_a_bug_in_it_ends_neither_it_nor_the_service(
     office: Office, lines: list[MutableMapping[str, Any]]
 ) -> None:
-    """A body that is no text is none that the outbox can hold, so nobody expects one."""
+    """An event without a body is none that the outbox can hold, so nobody expects one."""
     office.put(1, score=1)
     columns = "lane_key, received_at, occurred_at, object_type, metric, source, event_id"
     office.ask("ALTER TABLE outbox RENAME TO elsewhere")
     office.ask(
-        f"CREATE VIEW outbox AS SELECT position, {columns}, CAST(body AS BLOB) AS body"  # noqa: S608 - names from above
+        f"CREATE VIEW outbox AS SELECT position, {columns}, NULL AS body"  # noqa: S608 - names from above
         " FROM elsewhere"
     )
     office.ask("INSERT INTO sqlite_sequence VALUES ('outbox', 1)")
