@@ -204,7 +204,7 @@ class Janitor:
             while gone := await self._do(step):
                 _log.debug("prune.step", rows=gone)
                 await self._clock.sleep(PRUNE_PAUSE_SECONDS)
-        left = await self._writer.maintain(prune.free_pages)
+        left = await self._writer.maintain(prune.spare_pages)
         while left:
             before = left
             left = await self._writer.maintain(lambda db: prune.vacuum_step(db, VACUUM_PAGES_MAX))
