@@ -9,6 +9,8 @@ retention counts from receipt alone.
 
 from __future__ import annotations
 
+import msgspec
+
 from streamer.core.limits import FREE_PAGES_DIVISOR, SETTLED_MARK_SECONDS
 from streamer.store import cursors, outbox, quarantine
 from streamer.store.sqlite import Connection
@@ -32,23 +34,39 @@ def unmark_beyond(db: Connection, position: int) -> None:
     db.execute("DELETE FROM settled_marks WHERE position > ?", (position,))
 
 
-def prune_step(db: Connection, *, older_than: int, events_max: int) -> int:
-    """Delete some of the oldest events that may go; return how many went.
+class Pruned(msgspec.Struct, frozen=True):
+    """What became of a step through the oldest events."""
+
+    events: int
+    """How many went."""
+    through: int | None
+    """The last position that was looked at: the next step goes on behind it; None: it was over."""
+
+
+def prune_step(db: Connection, *, older_than: int, events_max: int, behind: int = 0) -> Pruned:
+    """Look at some of the oldest events behind a position, and delete those that may go.
 
     An event may go when it was received and settled everywhere before
-    ``older_than`` (ms since 1970), and no open dead letter holds on to it.
+    ``older_than`` (ms since 1970), and no open dead letter holds on to it. Those
+    that stay are passed, so that a step is short however many there are.
     """
     horizon = _horizon(db, older_than)
+    (through,) = db.execute(
+        "SELECT max(position) FROM (SELECT position FROM outbox"
+        " WHERE position > ? AND position <= ? ORDER BY position LIMIT ?)",
+        (behind, horizon, events_max),
+    ).fetchone()
+    if through is None:
+        return Pruned(0, None)
     gone = db.execute(
-        "DELETE FROM outbox WHERE position IN ("
-        " SELECT position FROM outbox WHERE position <= ? AND received_at < ?"
+        "DELETE FROM outbox WHERE position > ? AND position <= ? AND received_at < ?"
         " AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE pinned = outbox.position)"
-        " ORDER BY position LIMIT ?) RETURNING length(CAST(body AS BLOB))",
-        (horizon, older_than, events_max),
+        " RETURNING length(CAST(body AS BLOB))",
+        (behind, through, older_than),
     ).fetchall()
     if gone:
         outbox.add_totals(db, events=-len(gone), size=-sum(size for (size,) in gone))
-    return len(gone)
+    return Pruned(len(gone), int(through))
 
 
 def _horizon(db: Connection, older_than: int) -> int:
