@@ -20,8 +20,7 @@ from benchmarks.harness import report
 from benchmarks.harness.receiver import receiver
 from benchmarks.harness.report import Figure, Measured
 from benchmarks.harness.server import streamer
-from streamer.core.limits import DAY_SECONDS
-from streamer.store import cursors, outbox, prune, sqlite
+from streamer.store import cursors, outbox, sqlite
 
 QUESTION = "How many bytes on disk does a byte of a body take?"
 
@@ -32,8 +31,6 @@ OTHER_SHARE = 10
 """Other sizes are measured with this part of the events."""
 GONE_BEFORE = 10_000_000
 """Events that have come and gone before: positions take more room the higher they are."""
-OLD_DAYS = 20
-"""Longer than events are kept by default."""
 LOOK_SECONDS = 0.2
 WAIT_SECONDS_MAX = 1_800.0
 BYTES_PER_BODY_BYTE_MAX = 1.5
@@ -49,9 +46,7 @@ def measure(options: argparse.Namespace) -> Measured:
     for directory, backlog, name in (
         (
             ordered,
-            Backlog(
-                events, "ulid", old_events=events // 2, old_days=OLD_DAYS, gone_before=GONE_BEFORE
-            ),
+            Backlog(events, "ulid", old_events=events // 2, gone_before=GONE_BEFORE),
             "",
         ),
         (random, Backlog(events, "random", gone_before=GONE_BEFORE), ", ids by chance"),
@@ -128,13 +123,6 @@ def is_drained(directory: Path) -> bool:
         return cursors.settled_everywhere(db) == outbox.last_position(db)
 
 
-def is_pruned(directory: Path, events: int) -> bool:
-    """Tell whether so many of the oldest events are gone, and their place is given back."""
-    with closing(sqlite.open_reader(filling.database(directory))) as db:
-        is_gone = outbox.first_position(db) == GONE_BEFORE + events + 1
-        return is_gone and prune.spare_pages(db) == 0
-
-
 def file_bytes(directory: Path) -> int:
     """Return the size of the database of a service that does not run: its log is empty."""
     return filling.database(directory).stat().st_size
@@ -152,11 +140,10 @@ def by_table(directory: Path, events: int) -> dict[str, float]:
 def prune_half(directory: Path, events: int) -> tuple[int, int]:
     """Let the older half be settled since long ago, and a service prune it; return both sizes."""
     before = file_bytes(directory)
-    with filling.changing(directory) as db:
-        prune.unmark_beyond(db, -1)
-        prune.mark_settled(db, now=filling.now_ms() - OLD_DAYS * DAY_SECONDS * 1000)
+    filling.settle_long_ago(directory)
     with streamer(directory, to_files(directory)):
-        wait_until("pruning", lambda: is_pruned(directory, events // 2))
+        last = GONE_BEFORE + events // 2
+        wait_until("pruning", lambda: filling.is_pruned(directory, last))
     return before, file_bytes(directory)
 
 

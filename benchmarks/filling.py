@@ -21,13 +21,16 @@ from streamer.app import prepare
 from streamer.app.prepare import make_data_directory
 from streamer.config.load import load
 from streamer.core import customerio
+from streamer.core.limits import DAY_SECONDS
 from streamer.core.samples import PEOPLE
-from streamer.store import drift, facts, migrate, outbox, sqlite
+from streamer.store import drift, facts, migrate, outbox, prune, sqlite
 from streamer.store.sqlite import Connection
 
 Ids = Literal["ulid", "random"]
 
 BODY_BYTES = 500
+OLD_DAYS = 20
+"""Longer than events are kept by default."""
 PER_SECOND = 50
 """Events received in a second of the past that is made up."""
 
@@ -48,8 +51,7 @@ class Backlog(NamedTuple):
     ids: Ids = "ulid"
     body_bytes: int = BODY_BYTES
     old_events: int = 0
-    """So many of the oldest were received ``old_days`` before the others."""
-    old_days: int = 0
+    """So many of the oldest were received `OLD_DAYS` before the others."""
     gone_before: int = 0
     """So many positions were given before, to events that are not there any more."""
 
@@ -101,6 +103,19 @@ def changing(directory: Path) -> Iterator[Connection]:
         yield db
 
 
+def settle_long_ago(directory: Path) -> None:
+    """Note that all that is settled was so `OLD_DAYS` ago: what is old may be pruned."""
+    with changing(directory) as db:
+        prune.unmark_beyond(db, -1)
+        prune.mark_settled(db, now=now_ms() - OLD_DAYS * DAY_SECONDS * 1000)
+
+
+def is_pruned(directory: Path, position: int) -> bool:
+    """Tell whether nothing is left up to a position, and its place in the file is given back."""
+    with closing(sqlite.open_reader(database(directory))) as db:
+        return outbox.first_position(db) == position + 1 and prune.spare_pages(db) == 0
+
+
 def value(directory: Path, statement: str) -> int:
     """Ask the database for a number, whether or not its service runs; 0 for NULL and for no row."""
     with closing(sqlite.open_reader(database(directory))) as db:
@@ -141,7 +156,7 @@ def _rows(backlog: Backlog) -> Iterator[tuple[object, ...]]:
     """Make the rows of the outbox, the last of them received about now."""
     maker = Maker(backlog.ids, body_bytes=backlog.body_bytes, seed=backlog.events)
     began_at = (int(time.time()) - backlog.events // PER_SECOND) * 1000
-    old_ms = backlog.old_days * 86_400_000
+    old_ms = OLD_DAYS * DAY_SECONDS * 1000
     for number in range(backlog.events):
         received_at = began_at + number * 1000 // PER_SECOND
         if number < backlog.old_events:

@@ -26,8 +26,7 @@ from benchmarks.harness.load import send
 from benchmarks.harness.pairs import interleaved, median_ratio
 from benchmarks.harness.report import Figure, Measured
 from benchmarks.harness.server import MODULE_PATH, Server, streamer
-from streamer.core.limits import DAY_SECONDS
-from streamer.store import cursors, destinations, drift, facts, prune
+from streamer.store import cursors, destinations, drift, facts
 
 QUESTION = "Is it as quick with ten million events in the outbox as with none?"
 
@@ -37,8 +36,6 @@ LOOK_SECONDS = 0.02
 DRAIN_SECONDS_MAX = 600.0
 MEMORY_MIB_MAX = 120e6 / 2**20
 GROWTH_MIB_MAX = 8.0
-OLD_DAYS = 20
-"""Longer than events are kept by default."""
 SERIAL = 1
 FULL_LOAD = 32
 
@@ -106,7 +103,7 @@ def build(options: argparse.Namespace, sizes: Sizes) -> Databases:
     if not filling.database(kept).exists():
         made = kept.with_name(f"{kept.name}-unfinished")
         shutil.rmtree(made, ignore_errors=True)
-        backlog = Backlog(sizes.events, options.ids, old_events=sizes.old_events, old_days=OLD_DAYS)
+        backlog = Backlog(sizes.events, options.ids, old_events=sizes.old_events)
         filling.fill(made, backlog)
         made.rename(kept)
     if kept != data.large:
@@ -309,9 +306,9 @@ def pruning_figures(
         while True:
             compared = next(turns)
             compared.add(*pair, 1)
-            if _first(data.large) > sizes.old_events:
+            if filling.is_pruned(data.large, sizes.old_events):
                 break
-        compared.drop_last()  # pruning ended somewhere in it
+        compared.drop_last()  # it ended somewhere in there
         seconds = pair[1].awake_seconds - awake
     details["answers while pruning"] = {
         str(SERIAL): serial.details(), str(FULL_LOAD): parallel.details(),
@@ -320,7 +317,7 @@ def pruning_figures(
         *_ratios("answers beside pruning", serial, SERIAL, at_most=2.0),
         *_ratios("answers beside pruning", parallel, FULL_LOAD, at_most=2.0),
         Figure(
-            name="pruned beside that load",
+            name="pruned and given back beside that load",
             value=(sizes.old_events + 1 - began) / seconds,
             unit="events/s",
         ),
@@ -334,8 +331,7 @@ def make_old(directory: Path, events: int) -> None:
         for name in ("archive", "some"):
             destinations.retire(db, name)
             destinations.forget(db, name, now=filling.now_ms())
-        prune.unmark_beyond(db, -1)
-        prune.mark_settled(db, now=filling.now_ms() - OLD_DAYS * DAY_SECONDS * 1000)
+    filling.settle_long_ago(directory)
 
 
 def _first(directory: Path) -> int:

@@ -12,7 +12,7 @@ from benchmarks.filling import Backlog, Ids, Maker
 from benchmarks.harness.load import HEAD_END
 from streamer.core import customerio
 from streamer.core.limits import DAY_SECONDS
-from streamer.store import cursors, drift, outbox, sqlite
+from streamer.store import cursors, drift, outbox, prune, sqlite
 from streamer.store.check import check
 from tests.store.build import counted_totals, said_totals
 
@@ -47,11 +47,11 @@ def test_an_event_is_one_that_the_service_would_have_stored_so(tmp_path: Path, i
 
 
 def test_old_events_are_so_much_older_than_the_others(tmp_path: Path) -> None:
-    filling.fill(tmp_path, Backlog(10, old_events=4, old_days=20))
+    filling.fill(tmp_path, Backlog(10, old_events=4))
     with closing(sqlite.open_reader(filling.database(tmp_path))) as db:
         received = [event.received_at for event in outbox.read_positions(db, range(1, 11))]
     assert received == sorted(received)
-    assert received[4] - received[3] > 20 * DAY_MS
+    assert received[4] - received[3] > filling.OLD_DAYS * DAY_MS
     assert received[9] <= filling.now_ms() < received[4] + DAY_MS
 
 
@@ -68,3 +68,13 @@ def test_requests_are_of_new_events_each() -> None:
     bodies = [one.partition(HEAD_END)[2] for one in maker.requests(5) + maker.requests(5)]
     decoded = [customerio.decode(body) for body in bodies]
     assert len({one.event_id for one in decoded if isinstance(one, customerio.Decoded)}) == 10
+
+
+def test_old_events_that_were_settled_long_ago_may_be_pruned(tmp_path: Path) -> None:
+    filling.fill(tmp_path, Backlog(10, old_events=4))
+    filling.settle_long_ago(tmp_path)
+    older_than = filling.now_ms() - filling.OLD_DAYS * DAY_MS + DAY_MS
+    assert not filling.is_pruned(tmp_path, 4)
+    with filling.changing(tmp_path) as db:
+        assert prune.prune_step(db, older_than=older_than, events_max=100).events == 4
+    assert filling.is_pruned(tmp_path, 4)
