@@ -140,9 +140,9 @@ def by_table(directory: Path, events: int) -> dict[str, float]:
 def prune_half(directory: Path, events: int) -> tuple[int, int]:
     """Let the older half be settled since long ago, and a service prune it; return both sizes."""
     before = file_bytes(directory)
-    filling.settle_long_ago(directory)
+    last = GONE_BEFORE + events // 2
+    filling.settle_long_ago(directory, last)
     with streamer(directory, to_files(directory)):
-        last = GONE_BEFORE + events // 2
         wait_until("pruning", lambda: filling.is_pruned(directory, last))
     return before, file_bytes(directory)
 

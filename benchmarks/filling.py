@@ -103,11 +103,13 @@ def changing(directory: Path) -> Iterator[Connection]:
         yield db
 
 
-def settle_long_ago(directory: Path) -> None:
-    """Note that all that is settled was so `OLD_DAYS` ago: what is old may be pruned."""
+def settle_long_ago(directory: Path, position: int) -> None:
+    """Note that all up to a position was settled `OLD_DAYS` ago, and what is behind only now."""
+    then = now_ms() - OLD_DAYS * DAY_SECONDS * 1000
     with changing(directory) as db:
         prune.unmark_beyond(db, -1)
-        prune.mark_settled(db, now=now_ms() - OLD_DAYS * DAY_SECONDS * 1000)
+        db.execute("INSERT INTO settled_marks (position, at) VALUES (?, ?)", (position, then))
+        prune.mark_settled(db, now=now_ms())
 
 
 def is_pruned(directory: Path, position: int) -> bool:

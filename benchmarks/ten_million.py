@@ -7,6 +7,7 @@ are measured in turn as well. Ids are those of Customer.io unless others are ask
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import shutil
 import statistics
@@ -109,6 +110,7 @@ def build(options: argparse.Namespace, sizes: Sizes) -> Databases:
     if kept != data.large:
         shutil.copytree(kept, data.large)
     filling.declare(data.large, to_files(data.large) + to_lanes())
+    os.sync()  # or the disk is busy with it for a while
     return data
 
 
@@ -331,7 +333,7 @@ def make_old(directory: Path, events: int) -> None:
         for name in ("archive", "some"):
             destinations.retire(db, name)
             destinations.forget(db, name, now=filling.now_ms())
-    filling.settle_long_ago(directory)
+    filling.settle_long_ago(directory, events)
 
 
 def _first(directory: Path) -> int:

@@ -72,7 +72,7 @@ def test_requests_are_of_new_events_each() -> None:
 
 def test_old_events_that_were_settled_long_ago_may_be_pruned(tmp_path: Path) -> None:
     filling.fill(tmp_path, Backlog(10, old_events=4))
-    filling.settle_long_ago(tmp_path)
+    filling.settle_long_ago(tmp_path, 4)
     older_than = filling.now_ms() - filling.OLD_DAYS * DAY_MS + DAY_MS
     assert not filling.is_pruned(tmp_path, 4)
     with filling.changing(tmp_path) as db:
