@@ -30,6 +30,7 @@ from streamer.core.intervals import (
     JANITOR_WRITE_SECONDS,
     PRUNE_PAUSE_SECONDS,
     PRUNE_SECONDS,
+    VACUUM_PAUSE_SECONDS,
 )
 from streamer.core.limits import CLOSE_SECONDS_MIN, DAY_SECONDS, PRUNE_EVENTS_MAX, VACUUM_PAGES_MAX
 from streamer.ingest.front import Front
@@ -228,7 +229,7 @@ class Janitor:
             before = left
             left = await self._writer.maintain(lambda db: prune.vacuum_step(db, VACUUM_PAGES_MAX))
             self._tick()
-            await self._clock.sleep(PRUNE_PAUSE_SECONDS)
+            await self._clock.sleep(VACUUM_PAUSE_SECONDS)
             if left >= before:
                 break
 
