@@ -30,6 +30,7 @@ from streamer.core.intervals import (
     JANITOR_WRITE_SECONDS,
     PRUNE_PAUSE_SECONDS,
     PRUNE_SECONDS,
+    VACUUM_PAUSE_SECONDS,
 )
 from streamer.core.limits import CLOSE_SECONDS_MIN, DAY_SECONDS, PRUNE_EVENTS_MAX, VACUUM_PAGES_MAX
 from streamer.ingest.front import Front
@@ -194,22 +195,41 @@ class Janitor:
     async def _forget(self, older_than: int) -> None:
         now = self._clock.now()
         await self._do(lambda db: prune.mark_settled(db, now=now))
+        behind: int | None = 0
+        while behind is not None:
+            behind = await self._forget_events(older_than, behind)
         most = PRUNE_EVENTS_MAX
         steps: tuple[Callable[[Connection], int], ...] = (
-            lambda db: prune.prune_step(db, older_than=older_than, events_max=most),
             lambda db: prune.prune_quarantine(db, older_than=older_than, rows_max=most),
             lambda db: prune.prune_stories(db, older_than=older_than, rows_max=most),
         )
         for step in steps:
             while gone := await self._do(step):
-                _log.debug("prune.step", rows=gone)
-                await self._clock.sleep(PRUNE_PAUSE_SECONDS)
-        left = await self._writer.maintain(prune.free_pages)
+                await self._tell_of_step(gone)
+        await self._give_back()
+
+    async def _forget_events(self, older_than: int, behind: int) -> int | None:
+        """Forget some events behind a position; return how far that went, None at the end."""
+        step = partial(
+            prune.prune_step, older_than=older_than, events_max=PRUNE_EVENTS_MAX, behind=behind
+        )
+        pruned = await self._do(step)
+        if pruned.through is not None:
+            await self._tell_of_step(pruned.events)
+        return pruned.through
+
+    async def _tell_of_step(self, gone: int) -> None:
+        _log.debug("prune.step", rows=gone)
+        await self._clock.sleep(PRUNE_PAUSE_SECONDS)
+
+    async def _give_back(self) -> None:
+        """Give the file system what the file does not need any more."""
+        left = await self._writer.maintain(prune.spare_pages)
         while left:
             before = left
             left = await self._writer.maintain(lambda db: prune.vacuum_step(db, VACUUM_PAGES_MAX))
             self._tick()
-            await self._clock.sleep(PRUNE_PAUSE_SECONDS)
+            await self._clock.sleep(VACUUM_PAUSE_SECONDS)
             if left >= before:
                 break
 

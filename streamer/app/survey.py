@@ -20,6 +20,7 @@ from streamer.core import alarms
 from streamer.core.intervals import (
     JANITOR_WRITE_SECONDS,
     SURVEY_PAUSE_SECONDS,
+    SURVEY_PAUSE_TIMES,
     SURVEY_SECONDS,
     SURVEY_TICK_SECONDS,
 )
@@ -78,8 +79,11 @@ class Survey:
         self._next_look = self._clock.monotonic() + SURVEY_TICK_SECONDS
         try:
             with self._upkeep.step("survey"):
+                began_at = self._clock.monotonic()
                 while not await self._step() and not self.blocked:
-                    await self._clock.sleep(SURVEY_PAUSE_SECONDS)
+                    took = self._clock.monotonic() - began_at
+                    await self._clock.sleep(max(SURVEY_PAUSE_SECONDS, took * SURVEY_PAUSE_TIMES))
+                    began_at = self._clock.monotonic()
         except Exception as error:  # a bug of ours in here is no reason to answer no calls
             _log.error("survey.failed", raised=where(error))
             self._position = None

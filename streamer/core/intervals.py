@@ -102,6 +102,9 @@ PRUNE_SECONDS = 60.0
 PRUNE_PAUSE_SECONDS = 0.02
 """Pause between two steps of pruning, so that calls get the disk in between."""
 
+VACUUM_PAUSE_SECONDS = 0.05
+"""Pause between two steps of giving room back: each ends with a sync of its own."""
+
 WATCH_SECONDS = 5.0
 """How often the loops are asked whether they are alive; a third of the watchdog's interval if that
 is shorter."""
@@ -140,3 +143,7 @@ is also how long a survey that failed waits."""
 
 SURVEY_PAUSE_SECONDS = 0.02
 """Pause between two pieces of a backlog: the drains come first."""
+
+SURVEY_PAUSE_TIMES = 20
+"""The pause behind a piece is at least so many times as long as the piece took: on a busy processor
+it takes long, and calls and drains come first."""

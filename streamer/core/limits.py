@@ -116,9 +116,9 @@ DISK_ALARM_SHARES = (0.50, 0.75, 0.90)
 """Shares of the disk in use at which an alarm says who pins the outbox and when it will be
 full."""
 
-PRUNE_EVENTS_MAX = 1_000
-"""Events pruned in one transaction: ingest must never wait for pruning longer than for a
-commit."""
+PRUNE_EVENTS_MAX = 200
+"""Events pruned in one transaction: about two milliseconds, so that no call waits for it longer
+than for a commit. With its pauses some thousands go in a second, more than come in."""
 
 SETTLED_MARK_SECONDS = 60
 """How often it is noted what is settled: retention is known to a minute, for one row a minute."""
@@ -348,8 +348,12 @@ ROOM_DIVISOR = 8
 IDLE_SECONDS_MIN = 1.0
 """A connection that was idle for less is not closed to make room: a call may be on its way."""
 
-VACUUM_PAGES_MAX = 256
-"""Pages given back to the file system in one step: a megabyte, a few milliseconds."""
+VACUUM_PAGES_MAX = 64
+"""Pages given back to the file system in one step: a quarter of a megabyte, about a millisecond."""
+
+FREE_PAGES_DIVISOR = 64
+"""Which part of the file may be free: more than a minute of pruning leaves, so that what comes
+takes the place of what went."""
 
 OUTLOOK_SAMPLES_MAX = 60
 """Minutes of free space that the forecast of a full disk is made from."""
@@ -373,3 +377,7 @@ SURVEY_BYTES_MAX = MIB
 SURVEY_SAVE_POSITIONS = 10_000
 """How far the survey may be beyond its stored position while it finds nothing: so much is read
 again after a crash, which costs less than a write each time."""
+
+PAIRS_REMEMBERED_MAX = 1_024
+"""Pairs of object type and metric for which it is remembered what an event is read with. A hundred
+are known; a sender may invent others, which only cost looking up again."""

@@ -9,13 +9,12 @@ what is gone before it was looked at is not counted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 
 import msgspec
 
 from streamer.core.catalogue.reading import Drift, find_drift
-from streamer.core.event import StoredEvent
 from streamer.core.limits import DRIFT_ROWS_MAX, SURVEY_BYTES_MAX, SURVEY_EVENTS_MAX
-from streamer.core.selection import Selection
 from streamer.store import facts, outbox
 from streamer.store.sqlite import Connection
 
@@ -28,7 +27,10 @@ MORE = "more"
 Key = tuple[str, str, str]
 """Kind, type and path."""
 
-_EVERYTHING = Selection(include=(), exclude=())
+_READ = """
+SELECT position, received_at, object_type, metric, CAST(body AS BLOB) FROM outbox
+WHERE position > ? AND position <= ? ORDER BY position LIMIT ?
+"""
 _ADD = """
 INSERT INTO drift (kind, type, path, found, events, first_at, last_at, position)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -50,11 +52,11 @@ class Sightings(msgspec.Struct):
     events: int = 0
     found: set[str] = msgspec.field(default_factory=set)
 
-    def add(self, event: StoredEvent, found: Iterable[str]) -> None:
+    def add(self, position: int, received_at: int, found: Iterable[str]) -> None:
         """Count one event, in which these kinds of value were found."""
-        self.first_at = min(self.first_at, event.received_at)
-        self.last_at = max(self.last_at, event.received_at)
-        self.position = max(self.position, event.position)
+        self.first_at = min(self.first_at, received_at)
+        self.last_at = max(self.last_at, received_at)
+        self.position = max(self.position, position)
         self.events += 1
         self.found.update(found)
 
@@ -97,20 +99,27 @@ def surveyed_position(db: Connection) -> int:
 
 
 def survey(db: Connection, position: int) -> Surveyed:
-    """Look through the next events behind a position, a bounded number of them."""
-    scan = outbox.read_after(
-        db,
-        position,
-        selection=_EVERYTHING,
-        events_max=SURVEY_EVENTS_MAX,
-        bytes_max=SURVEY_BYTES_MAX,
-    )
+    """Look through the next events behind a position, a bounded number of them.
+
+    Reads only what it looks at: beside ingest and drains it goes through every event there is.
+    """
+    end = max(position, outbox.last_position(db))
     sightings: dict[Key, Sightings] = {}
-    for event in scan.events:
-        for key, found in _by_key(find_drift(event.body, event.object_type, event.metric)).items():
-            at = event.received_at
-            sightings.setdefault(key, Sightings(at, at, event.position)).add(event, found)
-    return Surveyed(sightings, scan.through, scan.caught_up)
+    looked_at = looked_bytes = 0
+    through = position
+    with closing(db.execute(_READ, (position, end, SURVEY_EVENTS_MAX))) as rows:
+        for at_position, received_at, object_type, metric, body in rows:
+            looked_bytes += len(body)
+            if looked_bytes > SURVEY_BYTES_MAX and looked_at:
+                return Surveyed(sightings, through, caught_up=False)
+            looked_at, through = looked_at + 1, at_position
+            drifts = find_drift(body, object_type, metric)
+            for key, found in _by_key(drifts).items() if drifts else ():
+                seen = sightings.setdefault(key, Sightings(received_at, received_at, at_position))
+                seen.add(at_position, received_at, found)
+    if looked_at == SURVEY_EVENTS_MAX:
+        return Surveyed(sightings, through, caught_up=through == end)
+    return Surveyed(sightings, end, caught_up=True)
 
 
 def add(db: Connection, surveyed: Surveyed) -> list[Key]:

@@ -9,7 +9,9 @@ retention counts from receipt alone.
 
 from __future__ import annotations
 
-from streamer.core.limits import SETTLED_MARK_SECONDS
+import msgspec
+
+from streamer.core.limits import FREE_PAGES_DIVISOR, SETTLED_MARK_SECONDS
 from streamer.store import cursors, outbox, quarantine
 from streamer.store.sqlite import Connection
 
@@ -32,34 +34,57 @@ def unmark_beyond(db: Connection, position: int) -> None:
     db.execute("DELETE FROM settled_marks WHERE position > ?", (position,))
 
 
-def prune_step(db: Connection, *, older_than: int, events_max: int) -> int:
-    """Delete some of the oldest events that may go; return how many went.
+class Pruned(msgspec.Struct, frozen=True):
+    """What became of a step through the oldest events."""
+
+    events: int
+    """How many went."""
+    through: int | None
+    """The last position that was looked at: the next step goes on behind it; None: it was over."""
+
+
+def prune_step(db: Connection, *, older_than: int, events_max: int, behind: int = 0) -> Pruned:
+    """Look at some of the oldest events behind a position, and delete those that may go.
 
     An event may go when it was received and settled everywhere before
-    ``older_than`` (ms since 1970), and no open dead letter holds on to it.
+    ``older_than`` (ms since 1970), and no open dead letter holds on to it. Those
+    that stay are passed, so that a step is short however many there are.
     """
     horizon = _horizon(db, older_than)
+    (through,) = db.execute(
+        "SELECT max(position) FROM (SELECT position FROM outbox"
+        " WHERE position > ? AND position <= ? ORDER BY position LIMIT ?)",
+        (behind, horizon, events_max),
+    ).fetchone()
+    if through is None:
+        return Pruned(0, None)
     gone = db.execute(
-        "DELETE FROM outbox WHERE position IN ("
-        " SELECT position FROM outbox WHERE position <= ? AND received_at < ?"
+        "DELETE FROM outbox WHERE position > ? AND position <= ? AND received_at < ?"
         " AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE pinned = outbox.position)"
-        " ORDER BY position LIMIT ?) RETURNING length(CAST(body AS BLOB))",
-        (horizon, older_than, events_max),
+        " RETURNING length(CAST(body AS BLOB))",
+        (behind, through, older_than),
     ).fetchall()
     if gone:
         outbox.add_totals(db, events=-len(gone), size=-sum(size for (size,) in gone))
-    return len(gone)
+    return Pruned(len(gone), int(through))
 
 
 def _horizon(db: Connection, older_than: int) -> int:
     """Find the last position that was settled before ``older_than`` and that nobody needs now."""
-    row = db.execute(
-        "SELECT max(position) FROM settled_marks WHERE at < ?", (older_than,)
-    ).fetchone()
+    row = db.execute(f"SELECT {_LAST_OLD_MARK}", {"old": older_than}).fetchone()
     settled = cursors.settled_everywhere(db)
     if row[0] is None or settled is None:
         return 0
     return min(int(row[0]), settled)
+
+
+_LAST_OLD_MARK = """
+(SELECT max(position) FROM settled_marks
+ WHERE position < coalesce((SELECT position FROM settled_marks WHERE at >= :old
+                            ORDER BY position LIMIT 1), 1e19))
+"""
+"""The mark that pruning goes by, as SQL. Marks grow in both columns, so it looks at their old end
+alone: there is one for each minute of retention."""
 
 
 _PRUNE_LEDGER = """
@@ -97,8 +122,7 @@ def prune_stories(db: Connection, *, older_than: int, rows_max: int) -> int:
         "DELETE FROM replays WHERE id IN (SELECT id FROM replays"
         " WHERE finished_at < :old LIMIT :most)",
         "DELETE FROM settled_marks WHERE position IN (SELECT position FROM settled_marks"
-        " WHERE at < :old AND position < (SELECT max(position) FROM settled_marks WHERE at < :old)"
-        " LIMIT :most)",
+        f" WHERE position < {_LAST_OLD_MARK} ORDER BY position LIMIT :most)",
         "DELETE FROM alarms WHERE (code, subject) IN (SELECT code, subject FROM alarms"
         " WHERE last_at < :old AND cleared_at IS NOT NULL LIMIT :most)",
     ):
@@ -118,12 +142,20 @@ def prune_quarantine(db: Connection, *, older_than: int, rows_max: int) -> int:
     return len(sizes)
 
 
-def free_pages(db: Connection) -> int:
-    """Return how many pages of the file hold nothing."""
-    return int(db.execute("PRAGMA freelist_count").fetchone()[0])
+def spare_pages(db: Connection) -> int:
+    """Return how many of the file's pages that hold nothing are more than it needs.
+
+    Some are left for the events to come: day by day as much comes in as goes,
+    and a page that is given back is moved first and written anew soon after.
+    """
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    return max(0, int(free) - int(pages) // FREE_PAGES_DIVISOR)
 
 
 def vacuum_step(db: Connection, pages_max: int) -> int:
-    """Give free pages back to the file system; call outside a transaction. Return what is left."""
-    db.execute(f"PRAGMA incremental_vacuum({int(pages_max)})").fetchall()
-    return free_pages(db)
+    """Give spare pages back to the file system; call outside a transaction. Return what is left."""
+    pages = min(pages_max, spare_pages(db))
+    if pages:
+        db.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
+    return spare_pages(db)

@@ -16,6 +16,7 @@ from streamer.app.survey import Survey
 from streamer.core.catalogue.reading import DriftKind
 from streamer.core.intervals import (
     SURVEY_PAUSE_SECONDS,
+    SURVEY_PAUSE_TIMES,
     SURVEY_SECONDS,
     SURVEY_TICK_SECONDS,
     UPKEEP_ALARM_SECONDS,
@@ -49,6 +50,16 @@ class Naps(ManualClock):
         self.naps -= seconds == SURVEY_SECONDS
         if self.naps <= 0:
             raise Enough
+
+
+class Labouring(Naps):
+    """Some time passes between any two looks at it."""
+
+    SECONDS = 0.25
+
+    def monotonic(self) -> float:
+        self.move(self.SECONDS)
+        return super().monotonic()
 
 
 class Office:
@@ -240,12 +251,12 @@ async def test_a_database_that_refuses_is_told_of_and_tried_again(
 async def test_a_bug_in_it_ends_neither_it_nor_the_service(
     office: Office, lines: list[MutableMapping[str, Any]]
 ) -> None:
-    """A body that is no text is none that the outbox can hold, so nobody expects one."""
+    """An event without a body is none that the outbox can hold, so nobody expects one."""
     office.put(1, score=1)
     columns = "lane_key, received_at, occurred_at, object_type, metric, source, event_id"
     office.ask("ALTER TABLE outbox RENAME TO elsewhere")
     office.ask(
-        f"CREATE VIEW outbox AS SELECT position, {columns}, CAST(body AS BLOB) AS body"  # noqa: S608 - names from above
+        f"CREATE VIEW outbox AS SELECT position, {columns}, NULL AS body"  # noqa: S608 - names from above
         " FROM elsewhere"
     )
     office.ask("INSERT INTO sqlite_sequence VALUES ('outbox', 1)")
@@ -263,6 +274,18 @@ async def test_a_backlog_is_looked_through_with_pauses(office: Office) -> None:
     await office.run()
     assert office.clock.slept == [SURVEY_PAUSE_SECONDS] * 2 + [SURVEY_SECONDS]
     assert office.rows()["data.score"].position == SURVEY_EVENTS_MAX * 2 + 1
+
+
+async def test_a_piece_that_takes_long_is_followed_by_a_long_pause(office: Office) -> None:
+    """Then the processor is busy, and with what matters more."""
+    office.put(*range(SURVEY_EVENTS_MAX + 1), subject="known")
+    office.clock = Labouring()
+    office.start()
+    office.survey.hear()
+    await office.run()
+    pause, last = office.clock.slept
+    assert pause >= Labouring.SECONDS * SURVEY_PAUSE_TIMES > SURVEY_PAUSE_SECONDS
+    assert last == SURVEY_SECONDS
 
 
 async def test_pruning_does_not_wait_for_it(office: Office) -> None:

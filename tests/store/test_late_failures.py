@@ -318,8 +318,7 @@ def test_an_open_letter_of_a_loss_holds_on_to_the_event(
     add(db, loss(stored[1]))
     bury(db)
     prune.mark_settled(db, now=NOW)
-    while prune.prune_step(db, older_than=NOW + DAY, events_max=2):
-        pass
+    prune.prune_step(db, older_than=NOW + DAY, events_max=100)
     assert [one.position for one in read_all(db)] == [2]
 
 

@@ -55,7 +55,7 @@ async def p1_nothing_unsettled_is_pruned(rig: Rig) -> None:
         db = sqlite.open_writer(rig.path)
         try:
             prune.mark_settled(db, now=now)
-            return prune.prune_step(db, older_than=later, events_max=10)
+            return prune.prune_step(db, older_than=later, events_max=10).events
         finally:
             db.close()
 

@@ -24,7 +24,7 @@ from msgspec import inspect
 from streamer.core.catalogue import tables
 from streamer.core.catalogue.types import EventType, struct_of, type_of, types_of
 from streamer.core.event import UNKNOWN
-from streamer.core.limits import DRIFT_NAME_CHARACTERS_MAX
+from streamer.core.limits import DRIFT_NAME_CHARACTERS_MAX, PAIRS_REMEMBERED_MAX
 
 ANY_NAME = "*"
 """Stands in a path for a name that is not told, or for any of an object's names."""
@@ -94,9 +94,9 @@ class Shape(msgspec.Struct, frozen=True):
 
 def find_drift(body: bytes, object_type: str | None, metric: str | None) -> tuple[Drift, ...]:
     """Tell what is new in a stored event; takes a microsecond if nothing is."""
-    for event_type in types_of(object_type, metric):
+    for decode in _strict_decoders(object_type, metric):
         try:
-            _strict_decoder(event_type)(body)
+            decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         return ()
@@ -146,6 +146,14 @@ def expected_at(event_type: EventType, path: str) -> frozenset[str]:
             return frozenset()
         shape = shape.each if name == ANY_NAME else (shape.members or {}).get(name)
     return frozenset() if shape is None else shape.kinds
+
+
+@functools.lru_cache(PAIRS_REMEMBERED_MAX)
+def _strict_decoders(
+    object_type: str | None, metric: str | None
+) -> tuple[Callable[[bytes], object], ...]:
+    """Return what reads an event of a pair if it has nothing but what its type has."""
+    return tuple(_strict_decoder(event_type) for event_type in types_of(object_type, metric))
 
 
 @functools.cache
