@@ -164,7 +164,7 @@ async def test_a_connection_that_stays_idle_is_closed_and_one_that_waits_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each one costs a descriptor; but a request under way may take longer than an idle one."""
-    monkeypatch.setattr("streamer.web.server.KEEP_ALIVE_SECONDS", 0.2)
+    monkeypatch.setattr("streamer.web.engine_hypercorn.KEEP_ALIVE_SECONDS", 0.2)
     listener, address = listen(tmp_path)
     running = Running(listener, address)
     async with connect(address) as idle, connect(address) as waiting:

@@ -1,0 +1,53 @@
+"""The seam behind which HTTP is spoken: what an engine has to offer, and which there are.
+
+An engine is one library's way to turn accepted sockets into calls of an ASGI
+application. Each stands in a module of its own, the only one that imports that
+library, and only the one that is configured is imported. Everything that does
+not depend on how HTTP is read and written belongs to `streamer.web.server`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Literal, Protocol
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+EngineName = Literal["hypercorn"]
+
+
+class Connection(Protocol):
+    """One connection that is being served."""
+
+    idle_since: float | None
+    """Loop time since when nothing is asked and nothing is to be answered; None while it is."""
+
+    def close_idle(self) -> None:
+        """Close it; called only while it is idle."""
+        ...
+
+
+class Engine(Protocol):
+    """Speaks HTTP on the connections of one listener."""
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """Those that are being served."""
+        ...
+
+    async def serve(self, accepted: socket.socket) -> None:
+        """Serve one connection to its end; when cancelled, let what is under way say so."""
+        ...
+
+    async def leave(self) -> None:
+        """From now on, close each connection as soon as it is idle."""
+        ...
+
+
+def make_engine(name: EngineName, application: Application) -> Engine:
+    """Make an engine for one listener."""
+    del name
+    from streamer.web.engine_hypercorn import HypercornEngine  # noqa: PLC0415 - one is enough
+
+    return HypercornEngine(application)
