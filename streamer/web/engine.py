@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-EngineName = Literal["hypercorn"]
+EngineName = Literal["hypercorn", "uvicorn"]
 
 
 class Connection(Protocol):
@@ -46,8 +46,11 @@ class Engine(Protocol):
 
 
 def make_engine(name: EngineName, application: Application) -> Engine:
-    """Make an engine for one listener."""
-    del name
-    from streamer.web.engine_hypercorn import HypercornEngine  # noqa: PLC0415 - one is enough
+    """Make an engine for one listener; ``ImportError`` when its library is not installed."""
+    if name == "uvicorn":
+        from streamer.web.engine_uvicorn import UvicornEngine  # noqa: PLC0415 - one is enough
+
+        return UvicornEngine(application)
+    from streamer.web.engine_hypercorn import HypercornEngine  # noqa: PLC0415 - the same
 
     return HypercornEngine(application)
