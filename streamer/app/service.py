@@ -48,7 +48,7 @@ from streamer.store import facts, sqlite, status
 from streamer.store.connection import Database
 from streamer.store.status import Status
 from streamer.web.admin import make_admin
-from streamer.web.engine import Application
+from streamer.web.engine import Application, require_installed
 from streamer.web.health import Health
 from streamer.web.metrics import ProcessFigures
 from streamer.web.public import make_public
@@ -64,6 +64,7 @@ class Listening:
     """The two sockets, bound before anything else is started."""
 
     def __init__(self, config: Config, inherited: Mapping[str, tuple[int, ...]]) -> None:
+        require_installed(config.server.engine)
         handed = inherited.get(INGEST_NAME) or next(iter(inherited.values()), ())
         self.ingest: list[socket.socket] = [listeners.adopt(one) for one in handed] or [
             listeners.bind(config.server.bind, "server.bind")

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Collection
+from importlib.util import find_spec
 from typing import Any, Literal, Protocol
+
+from streamer.core.errors import ConfigurationError
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -45,8 +48,23 @@ class Engine(Protocol):
         ...
 
 
+_EXTRA_PACKAGES: dict[EngineName, tuple[str, ...]] = {"uvicorn": ("httptools", "uvicorn")}
+"""What an engine needs that is not installed with the program by itself."""
+
+
+def require_installed(name: EngineName) -> None:
+    """Raise `ConfigurationError` unless all that the engine needs is installed."""
+    missing = [one for one in _EXTRA_PACKAGES.get(name, ()) if find_spec(one) is None]
+    if missing:
+        raise ConfigurationError(
+            f'engine = "{name}" needs what is not installed: {", ".join(missing)}',
+            hint=f"Install streamer with its extra `{name}` (`systemd/install.sh --extras`), "
+            'or set engine = "hypercorn".',
+        )
+
+
 def make_engine(name: EngineName, application: Application) -> Engine:
-    """Make an engine for one listener; ``ImportError`` when its library is not installed."""
+    """Make an engine for one listener."""
     if name == "uvicorn":
         from streamer.web.engine_uvicorn import UvicornEngine  # noqa: PLC0415 - one is enough
 

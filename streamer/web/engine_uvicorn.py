@@ -41,7 +41,9 @@ from streamer.core.limits import (
     LINGER_SECONDS,
     REQUESTS_WAITING_MAX,
 )
+from streamer.web import heads
 from streamer.web.engine import Application
+from streamer.web.heads import Refused
 
 _FAILED: Any = {
     "type": "http.response.start",
@@ -49,14 +51,6 @@ _FAILED: Any = {
     "headers": [(b"content-length", b"0"), (b"connection", b"close")],
 }
 _NO_BODY: Any = {"type": "http.response.body", "body": b"", "more_body": False}
-
-
-class Refused(Exception):
-    """Stops the parser at a request that is not served."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 class State(ServerState):
@@ -203,13 +197,9 @@ class UvicornConnection(HttpToolsProtocol):
             self._refuse(431 if self._in_head else 400)
 
     def _head_without_upgrade(self) -> bytes:
-        method = self.parser.get_method()
-        if method == b"CONNECT":
-            raise Refused(400)
-        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
-        lines += [b"%b: %b" % pair for pair in self.headers if pair[0] != b"upgrade"]
+        method, version = self.parser.get_method(), self.parser.get_http_version()
         self.parser = httptools.HttpRequestParser(self)
-        return b"\r\n".join(lines) + b"\r\n\r\n"
+        return heads.without_upgrade(method, self.url, version, self.headers)
 
     def on_message_begin(self) -> None:
         """Begin a head."""
@@ -231,33 +221,18 @@ class UvicornConnection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self._in_head = False
-        self._check_head()
+        if self._head_bytes > HEADER_BYTES_MAX:
+            raise Refused(431)
+        if len(self.pipeline) >= REQUESTS_WAITING_MAX:
+            raise Refused(503)
+        heads.check(self.parser.get_http_version(), self.headers)
+        self.url = heads.path_of(self.url)
         self.idle_since = None
         self.server_state.date(self.loop.time())
         super().on_headers_complete()
         self._requests += 1
         if self._requests >= CONNECTION_REQUESTS_MAX or self.server_state.leaving:
             self.cycle.keep_alive = False
-
-    def _check_head(self) -> None:
-        """Refuse what the parser lets pass and RFC 9112 does not, and what is too much."""
-        if self._head_bytes > HEADER_BYTES_MAX:
-            raise Refused(431)
-        version = self.parser.get_http_version()
-        hosts = 0
-        for name, value in self.headers:
-            if name == b"host":
-                hosts += 1
-            elif name == b"transfer-encoding" and (version == "1.0" or value.lower() != b"chunked"):
-                raise Refused(501)
-        if version not in {"1.0", "1.1"} or hosts > 1 or (hosts == 0 and version == "1.1"):
-            raise Refused(400)
-        if not self.url.startswith(b"/"):
-            self.url = _path_of(self.url)
-        if b"#" in self.url:
-            raise Refused(400)
-        if len(self.pipeline) >= REQUESTS_WAITING_MAX:
-            raise Refused(503)
 
     def on_chunk_header(self) -> None:
         """Begin a piece of a body."""
@@ -401,14 +376,6 @@ def _disconnect(cycle: RequestResponseCycle) -> None:
     """Tell the application that it will hear nothing more, and that nobody hears it."""
     cycle.disconnected = True
     cycle.message_event.set()
-
-
-def _path_of(target: bytes) -> bytes:
-    """Read a target that names the whole URL as its path alone (RFC 9112, section 3.2.2)."""
-    scheme, _, rest = target.partition(b"://")
-    if scheme.lower() not in {b"http", b"https"}:
-        raise Refused(400)
-    return b"/" + rest.partition(b"/")[2]
 
 
 async def _unused(scope: object, receive: object, send: object) -> None:
