@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import structlog
 
-from streamer.app import systemd
+from streamer.app import garbage, systemd
 from streamer.app.ending import tell_failure
 from streamer.app.prepare import Prepared, make_data_directory, prepare_database
 from streamer.app.reload import Reloader
@@ -112,6 +112,7 @@ async def _run(
             reloader=Reloader(file, Path.cwd(), clock),
             signals=signals,
         )
+        garbage.spare_what_stays()
         return await service.run(listening, lambda: _announce(loaded, listening, new_key))
     finally:
         # A service that ran has closed it, before the writer; one that could not be made has not.

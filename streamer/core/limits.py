@@ -70,6 +70,10 @@ COMMIT_EVENTS_MAX = 1_000
 """Events in one group commit. The gain of a larger group is below one per cent, and a culprit in
 it costs as many single inserts."""
 
+INSERT_ROWS_MAX = 32
+"""Events that one statement inserts: there is a statement for each number, and SQLite keeps them
+all prepared; more rows in one cost the same for each."""
+
 COMMIT_BYTES_MAX = 32 * MIB
 """Bytes in one group commit: at least the largest body, and half the queue."""
 
