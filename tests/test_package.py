@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ["run.lock", "dev.lock"]
+LOCKS = ["run.lock", "extras.lock", "dev.lock"]
 
 
 def _normalized(name: str) -> str:
@@ -119,6 +119,13 @@ def test_the_run_lock_has_all_that_the_program_needs(
     assert needed - _locked("run.lock") == set()
 
 
+def test_the_lock_with_extras_has_all_that_a_setting_may_need(project: dict[str, Any]) -> None:
+    extras = project["project"]["optional-dependencies"].values()
+    needed = _required([one for extra in extras for one in extra])
+    assert needed
+    assert _locked("extras.lock") == _locked("run.lock") | needed
+
+
 def test_the_development_lock_has_all_that_is_declared(project: dict[str, Any]) -> None:
     groups = project["dependency-groups"]
     listed = [entry for group in groups.values() for entry in group if isinstance(entry, str)]
@@ -127,12 +134,13 @@ def test_the_development_lock_has_all_that_is_declared(project: dict[str, Any]) 
 
 
 def test_what_runs_is_what_was_tested() -> None:
-    """Each version in the run lock is in the development lock as well."""
+    """Each version that is installed is in the development lock as well."""
     versions = {
         lock: set(re.findall(r"^[\w.-]+==[\w.]+", (ROOT / "requirements" / lock).read_text(), re.M))
         for lock in LOCKS
     }
     assert versions["run.lock"] - versions["dev.lock"] == set()
+    assert versions["extras.lock"] - versions["dev.lock"] == set()
 
 
 def test_the_known_holes_stay_closed() -> None:
