@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,14 +15,26 @@ import pytest
 from streamer.core.limits import REQUESTS_WAITING_MAX
 from streamer.ingest.front import Application
 from streamer.web import heads
+from streamer.web.engine_uvicorn import UvicornEngine
 from tests.ingest.conftest import ENGINES
 from tests.ingest.harness import Engine, eventually, listen
-from tests.support.raw_http import Address, Sender, chunk, chunked_head, connect, head
+from tests.support.raw_http import (
+    SECONDS_MAX,
+    Address,
+    Sender,
+    chunk,
+    chunked_head,
+    connect,
+    head,
+)
 from tests.web.test_server import REQUEST, Running
 
 pytestmark = pytest.mark.anyio
 
 NONSENSE = b"\0nonsense\r\n\r\n"
+RESET = struct.pack("ii", 1, 0)
+"""Linger, for no time: what makes of a close a reset."""
+Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -122,12 +136,53 @@ async def test_an_answer_that_has_begun_is_not_followed_by_a_refusal(
         assert await sender.rest() == b""
 
 
-async def test_a_sender_that_still_writes_reads_why_it_is_refused(running: Running) -> None:
-    """An end of the connection with something unread would be a reset, which takes the answer."""
+async def test_a_sender_that_is_refused_may_write_on_for_a_moment(running: Running) -> None:
+    """A reset would take the answer away from one that has not read it yet."""
     async with connect(running.address) as sender:
+        assert (await sender.ask(NONSENSE)).status == 400
         for _ in range(20):
             await sender.send(NONSENSE * 2_000)
-        assert await answers(sender) == [(400, True)]
+            await eventually(lambda: sender.transport.get_write_buffer_size() == 0)
+        await sender.finish()
+        assert await sender.rest() == b""
+
+
+async def test_who_is_being_answered_hears_that_the_sender_has_gone(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """Whether or not another call came behind it."""
+    heard: list[str] = []
+    begun = asyncio.Event()
+
+    async def application(_scope: object, receive: Receive, _send: object) -> None:
+        await receive()
+        begun.set()
+        heard.append((await receive())["type"])
+
+    async with serving(application, engine, tmp_path) as address:
+        for number in (1, 2):
+            begun.clear()
+            async with connect(address) as sender:
+                await sender.send(REQUEST * number)
+                await begun.wait()
+                # An end alone could be that of a sender which still listens.
+                sender.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                sender.abort()
+                await eventually(lambda number=number: len(heard) == number)  # type: ignore[misc]  # mypy cannot infer a lambda's default
+    assert heard == ["http.disconnect"] * 2
+
+
+async def test_who_is_accepted_at_the_very_end_does_not_keep_the_server() -> None:
+    async def application(*_: object) -> None:
+        raise AssertionError
+
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    late = UvicornEngine(application)
+    await late.leave()
+    async with asyncio.timeout(SECONDS_MAX):
+        await late.serve(ours)
+    theirs.close()
 
 
 async def test_so_many_calls_wait_on_one_connection_and_no_more(running: Running) -> None:
