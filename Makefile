@@ -154,7 +154,8 @@ bench-report: $(DEV_READY) ## Write tables and pictures from the results that ar
 	@$(BIN)/python -m tests.docs.generate
 	@$(BIN)/python -m benchmarks.plot
 
-# The run lock is held to the versions in the development lock: what runs is what was tested.
+# The run lock is held to the versions in the development lock: what runs is what was tested. So
+# is that of an installation with all extras, which the installer takes with --extras.
 # Locked versions stay unless something asks for others; another uv can be used with UV=uv.
 UV := $(BIN)/uv
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
@@ -163,9 +164,11 @@ COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 
 .PHONY: lock
 lock: ## Write the locks anew; ARGS=--upgrade to take the newest versions
 	@command -v $(UV) >/dev/null || $(MAKE) $(DEV)/locked-$(VERSION)
-	@$(COMPILE) $(ARGS) -c requirements/constraints.txt --group dev --extra zstd \
+	@$(COMPILE) $(ARGS) -c requirements/constraints.txt --group dev --all-extras \
 		-o requirements/dev.lock
 	@$(COMPILE) $(ARGS) -c requirements/dev.lock --group build -o requirements/run.lock
+	@$(COMPILE) $(ARGS) -c requirements/dev.lock --group build --all-extras \
+		-o requirements/extras.lock
 	@$(COMPILE) $(ARGS) -c requirements/dev.lock --group build --group bench \
 		-o requirements/bench.lock
 

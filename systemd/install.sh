@@ -10,10 +10,13 @@ set -eu
 
 usage() {
     cat <<'END'
-usage: install.sh [--uninstall] [--python FILE] [--root DIRECTORY] [--skip-check] [--dry-run]
+usage: install.sh [--uninstall] [--python FILE] [--extras] [--root DIRECTORY] [--skip-check]
+                  [--dry-run]
 
   --uninstall       remove program and units; keep settings, secrets, data and the user
   --python FILE     the Python 3.11, 3.12 or 3.13 to use (default: the first one in /usr/bin)
+  --extras          with the packages that some settings need: engine = "uvicorn",
+                    compress = "zstd"; to be given at each upgrade as well
   --root DIRECTORY  install into this tree instead of the running system: start nothing
   --skip-check      upgrade even if the new release objects to the present configuration
   --dry-run         say what would be done, and do nothing
@@ -43,7 +46,7 @@ run() {
 # ------------------------------------------------------------------------------------- install
 
 install_streamer() {
-    [ -f "$source/requirements/run.lock" ] || fail "$source has no requirements/run.lock." \
+    [ -f "$source/requirements/$lock" ] || fail "$source has no requirements/$lock." \
         "Run install.sh from inside an unpacked release of streamer."
     find_python
     say "Installing streamer from $source with $("$python" -V)"
@@ -94,7 +97,7 @@ build_release() {
     pip="$root$release/bin/python -m pip --disable-pip-version-check --no-input --quiet install"
     # Wheels with known hashes only: nothing is compiled, nothing is run in order to be installed.
     # shellcheck disable=SC2086 # words are meant; $root and $release have no blanks, see below
-    run $pip --require-hashes --no-deps --only-binary :all: -r "$source/requirements/run.lock"
+    run $pip --require-hashes --no-deps --only-binary :all: -r "$source/requirements/$lock"
     # The lock has the build backend, so that building needs nothing from elsewhere either.
     # shellcheck disable=SC2086
     run $pip --no-deps --no-build-isolation --no-index "$source"
@@ -259,6 +262,7 @@ END
 action=install_streamer
 dry_run=no
 skip_check=no
+lock=run.lock
 python=
 root=
 while [ $# -gt 0 ]; do
@@ -266,6 +270,7 @@ while [ $# -gt 0 ]; do
         --uninstall) action=uninstall_streamer ;;
         --dry-run) dry_run=yes ;;
         --skip-check) skip_check=yes ;;
+        --extras) lock=extras.lock ;;
         --python | --root)
             [ $# -ge 2 ] || { usage >&2; exit 2; }
             if [ "$1" = --root ]; then root=${2%/}; else python=$2; fi

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ["run.lock", "dev.lock", "bench.lock"]
+LOCKS = ["run.lock", "extras.lock", "dev.lock", "bench.lock"]
 
 
 def _normalized(name: str) -> str:
@@ -119,6 +119,13 @@ def test_the_run_lock_has_all_that_the_program_needs(
     assert needed - _locked("run.lock") == set()
 
 
+def test_the_lock_with_extras_has_all_that_a_setting_may_need(project: dict[str, Any]) -> None:
+    extras = project["project"]["optional-dependencies"].values()
+    needed = _required([one for extra in extras for one in extra])
+    assert needed
+    assert _locked("extras.lock") == _locked("run.lock") | needed
+
+
 @pytest.mark.parametrize(
     ("lock", "groups"),
     [("dev.lock", ["build", "dev"]), ("bench.lock", ["build", "dev", "bench"])],
@@ -136,7 +143,10 @@ def test_every_group_is_locked_somewhere(project: dict[str, Any]) -> None:
     assert set(project["dependency-groups"]) == {"build", "dev", "bench"}
 
 
-@pytest.mark.parametrize(("lock", "within"), [("run.lock", "dev.lock"), ("dev.lock", "bench.lock")])
+@pytest.mark.parametrize(
+    ("lock", "within"),
+    [("run.lock", "dev.lock"), ("extras.lock", "dev.lock"), ("dev.lock", "bench.lock")],
+)
 def test_what_runs_is_what_was_tested_and_what_is_measured(lock: str, within: str) -> None:
     """Each version in a lock is in the larger one as well."""
     versions = {

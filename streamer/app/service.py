@@ -48,10 +48,11 @@ from streamer.store import facts, sqlite, status
 from streamer.store.connection import Database
 from streamer.store.status import Status
 from streamer.web.admin import make_admin
+from streamer.web.engine import Application, require_installed
 from streamer.web.health import Health
 from streamer.web.metrics import ProcessFigures
 from streamer.web.public import make_public
-from streamer.web.server import Application, run_server
+from streamer.web.server import run_server
 
 _log = structlog.get_logger("streamer.service")
 
@@ -63,6 +64,7 @@ class Listening:
     """The two sockets, bound before anything else is started."""
 
     def __init__(self, config: Config, inherited: Mapping[str, tuple[int, ...]]) -> None:
+        require_installed(config.server.engine)
         handed = inherited.get(INGEST_NAME) or next(iter(inherited.values()), ())
         self.ingest: list[socket.socket] = [listeners.adopt(one) for one in handed] or [
             listeners.bind(config.server.bind, "server.bind")
@@ -246,6 +248,7 @@ class Service:
             listener,
             stop=self._stop_servers.wait,
             graceful_seconds=self.started_with.server.graceful_seconds,
+            engine=self.started_with.server.engine,
             connections_max=connections_max,
             on_full=partial(self.board.note, alarms.CONNECTIONS_FULL, name),
         )

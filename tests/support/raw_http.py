@@ -104,6 +104,11 @@ class Sender:
         found: socket.socket = self._writer.get_extra_info("socket")
         return found
 
+    @property
+    def transport(self) -> asyncio.WriteTransport:
+        """What writes to it."""
+        return self._writer.transport
+
     async def send(self, data: bytes) -> None:
         """Write, and wait until the kernel has taken it."""
         self._writer.write(data)
@@ -130,6 +135,11 @@ class Sender:
         answer = await self.answer()
         assert answer is not None, "the connection was closed without an answer"
         return answer
+
+    async def until(self, end: bytes) -> bytes:
+        """Read up to these bytes."""
+        async with asyncio.timeout(SECONDS_MAX):
+            return await self._reader.readuntil(end)
 
     async def rest(self) -> bytes:
         """Read until the other side closes."""

@@ -22,3 +22,13 @@ def test_every_acknowledged_event_survives_25_kills_and_10_stops(tmp_path: Path)
     result = kills.run(tmp_path, events=CALLS, kills=25, terms=10, seed=SEED)
     assert not result.problems, f"seed {SEED}: {result.problems} {result.figures}"
     assert result.figures["strikes"] == {"SIGKILL": 25, "SIGTERM": 10}
+
+
+@pytest.mark.timeout(300)
+def test_the_same_holds_behind_the_other_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMER_SERVER__ENGINE", "uvicorn")
+    result = kills.run(tmp_path, events=CALLS // 8, kills=3, terms=3, seed=SEED)
+    assert not result.problems, f"seed {SEED}: {result.problems} {result.figures}"
+    assert result.figures["strikes"] == {"SIGKILL": 3, "SIGTERM": 3}

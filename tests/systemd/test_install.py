@@ -302,6 +302,14 @@ class TestInstall:
         assert "--require-hashes" in done.stdout
         assert not release.root.exists()
 
+    def test_extras_are_installed_when_they_are_asked_for(self, release: Release) -> None:
+        lock = release.source / "requirements" / "run.lock"
+        lock.rename(lock.with_name("extras.lock"))
+        assert release.install().returncode == 1, "not asked for"
+        done = release.install("--extras")
+        assert done.returncode == 0, done.stderr
+        assert release.run() == "one"
+
 
 class TestRefusals:
     def test_a_tree_without_a_lock_is_not_a_release(self, release: Release) -> None:
