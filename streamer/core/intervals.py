@@ -140,3 +140,27 @@ is also how long a survey that failed waits."""
 
 SURVEY_PAUSE_SECONDS = 0.02
 """Pause between two pieces of a backlog: the drains come first."""
+
+# Several processes.
+
+COMPANION_START_SECONDS = 60.0
+"""How long a further ingest process may take until it could take calls; a fraction of a second is
+usual."""
+
+COMPANION_NEWS_SECONDS = 0.01
+"""How soon the drains hear what a further process has stored. A busy one tells a hundred times a
+second, and not with each commit."""
+
+COMPANION_REPORT_SECONDS = 1.0
+"""How often a further process tells its counts and alarms, and that it is alive."""
+
+COMPANION_SILENCE_SECONDS = 15.0
+"""A further process that has reported nothing for this long hangs."""
+
+COMPANION_END_SECONDS = 6.0
+"""What a further process may take to end beyond the configured seconds: for calls that were on
+their way, for those that were cancelled, and for its last commit. Then it is killed."""
+
+ORPHANED_SECONDS = 30.0
+"""How long a start waits for the other processes of a service whose main process was killed: they
+still answer the calls that they have."""

@@ -366,3 +366,9 @@ SURVEY_BYTES_MAX = MIB
 SURVEY_SAVE_POSITIONS = 10_000
 """How far the survey may be beyond its stored position while it finds nothing: so much is read
 again after a crash, which costs less than a write each time."""
+
+# Several processes.
+
+CHANNEL_BYTES_MAX = MIB
+"""What one process may have said to another that did not listen yet. A thousand times the usual;
+beyond it nothing more is said, and the silence tells the watchdog."""

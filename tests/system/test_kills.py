@@ -22,3 +22,10 @@ def test_every_acknowledged_event_survives_25_kills_and_10_stops(tmp_path: Path)
     result = kills.run(tmp_path, events=CALLS, kills=25, terms=10, seed=SEED)
     assert not result.problems, f"seed {SEED}: {result.problems} {result.figures}"
     assert result.figures["strikes"] == {"SIGKILL": 25, "SIGTERM": 10}
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_lose_nothing_either(tmp_path: Path) -> None:
+    result = kills.run(tmp_path, events=CALLS // 5, kills=5, terms=2, seed=SEED, processes=2)
+    assert not result.problems, f"seed {SEED}: {result.problems} {result.figures}"
+    assert result.figures["strikes"] == {"SIGKILL": 5, "SIGTERM": 2}
