@@ -27,6 +27,10 @@ RUN_READY := $(RUN)/ready-$(VERSION)
 DEV_READY := $(DEV)/ready-$(VERSION)
 BIN := $(DEV)/bin
 
+# What the program is measured against is installed apart from both.
+BENCH := .venv-bench-$(VERSION)
+BENCH_READY := $(BENCH)/ready-$(VERSION)
+
 PIP := -m pip --disable-pip-version-check --no-input
 # The lock names everything, so nothing is resolved; wheels only, because building one would
 # fetch tools that no hash covers and need a compiler.
@@ -67,6 +71,9 @@ $(RUN)/locked-$(VERSION): requirements/run.lock
 
 $(DEV)/locked-$(VERSION): requirements/dev.lock
 	$(call make_environment,$(DEV),$<)
+
+$(BENCH)/locked-$(VERSION): requirements/bench.lock
+	$(call make_environment,$(BENCH),$<)
 
 %/ready-$(VERSION): %/locked-$(VERSION) pyproject.toml
 	$(call install_ourselves,$*)
@@ -134,6 +141,19 @@ coverage: $(DEV_READY) ## Run the tests and list the lines and branches that non
 	@$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage report
 
+.PHONY: bench
+bench: $(BENCH_READY) ## Measure everything, small, in some minutes; ARGS="--only serial" for some
+	@$(BENCH)/bin/python -m benchmarks.all $(ARGS)
+
+.PHONY: bench-full
+bench-full: $(BENCH_READY) ## Measure everything at full size: hours, on a machine left alone
+	@$(BENCH)/bin/python -m benchmarks.all --full $(ARGS)
+
+.PHONY: bench-report
+bench-report: $(DEV_READY) ## Write tables and pictures from the results that are kept
+	@$(BIN)/python -m tests.docs.generate
+	@$(BIN)/python -m benchmarks.plot
+
 # The run lock is held to the versions in the development lock: what runs is what was tested.
 # Locked versions stay unless something asks for others; another uv can be used with UV=uv.
 UV := $(BIN)/uv
@@ -146,6 +166,8 @@ lock: ## Write the locks anew; ARGS=--upgrade to take the newest versions
 	@$(COMPILE) $(ARGS) -c requirements/constraints.txt --group dev --extra zstd \
 		-o requirements/dev.lock
 	@$(COMPILE) $(ARGS) -c requirements/dev.lock --group build -o requirements/run.lock
+	@$(COMPILE) $(ARGS) -c requirements/dev.lock --group build --group bench \
+		-o requirements/bench.lock
 
 .PHONY: clean
 clean: ## Remove environments, caches and builds; data stays

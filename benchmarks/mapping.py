@@ -4,8 +4,6 @@ Every known type in all its variants is mapped, one after the other, so no type
 counts more than another. Mapping takes a body and gives the bytes of the
 entity; reading takes the same body and gives the type's own structure, with
 each of its fields as what it is. The ratio of the two is the price of the mapping.
-
-Run: ``python benchmarks/mapping.py [--rounds 20] [--journey-optimizer] [--json] [--profile]``
 """
 
 from __future__ import annotations
@@ -13,15 +11,15 @@ from __future__ import annotations
 import argparse
 import cProfile
 import functools
-import json
 import pstats
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 
+from benchmarks.harness import report
+from benchmarks.harness.report import Figure, Measured
 from streamer.core import catalogue
 from streamer.core.catalogue.types import struct_of, type_of
 from streamer.core.customerio import Decoded, decode
@@ -30,6 +28,7 @@ from streamer.core.samples import sample_body, sample_names
 from streamer.core.xdm.mapper import Mapped, Mapper
 from streamer.core.xdm.settings import MappingSettings
 
+QUESTION = "What does it cost to make an XDM entity of an event?"
 AT_SECONDS = 1_750_000_000
 RECEIVED_AT = AT_SECONDS * 1000 + 1_250
 
@@ -80,8 +79,12 @@ def per_call(calls: Sequence[Call], rounds: int) -> float:
     return min(found) / 1000 / len(calls)
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
+def measure(options: argparse.Namespace) -> Measured:
     """Map and read every sample, all of them and type by type."""
+    if options.profile:
+        profile()
+        return Measured([])
+    rounds = options.rounds or (20 if options.full else 5)
     mapper = Mapper(MappingSettings(tenant="acme", journey_optimizer=options.journey_optimizer))
     mapping: dict[str, list[Call]] = {}
     reading: list[Call] = []
@@ -90,19 +93,22 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             raise TypeError(f"{name} cannot be mapped")
         mapping.setdefault(name, []).append(functools.partial(mapper.map, event, body))
         reading.append(reading_of(body))
-    types = {name: per_call(calls, options.rounds) for name, calls in mapping.items()}
-    whole = per_call([call for calls in mapping.values() for call in calls], options.rounds)
-    read = per_call(reading, options.rounds)
+    types = {name: per_call(calls, rounds) for name, calls in mapping.items()}
+    whole = per_call([call for calls in mapping.values() for call in calls], rounds)
+    figures = figures_of(whole, per_call(reading, rounds), types)
+    costs: dict[str, object] = {name: round(cost, 2) for name, cost in types.items()}
+    return Measured(figures, {"events": len(reading), "types_microseconds": costs})
+
+
+def figures_of(mapping: float, reading: float, types: dict[str, float]) -> list[Figure]:
+    """Compare the two, and name the type that costs most."""
     worst = max(types, key=lambda name: types[name])
-    return {
-        "events": len(reading),
-        "mapping_microseconds": round(whole, 2),
-        "reading_microseconds": round(read, 2),
-        "ratio": round(whole / read, 1),
-        "worst_type": worst,
-        "worst_microseconds": round(types[worst], 2),
-        "types": {name: round(cost, 2) for name, cost in types.items()},
-    }
+    return [
+        Figure(name="mapping an event, encoding included", value=mapping, unit="µs"),
+        Figure(name="reading it into the structure of its type", value=reading, unit="µs"),
+        Figure(name="mapping, against reading", value=mapping / reading, unit="x"),
+        Figure(name="mapping the type that costs most", value=types[worst], unit="µs", note=worst),
+    ]
 
 
 def profile() -> None:
@@ -118,34 +124,14 @@ def profile() -> None:
     pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(25)
 
 
-def parse() -> argparse.Namespace:
-    """Read the arguments."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=20, help="the best of so many counts")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what this script may be told."""
+    parser.add_argument("--rounds", type=int, help="the best of so many counts")
     parser.add_argument("--journey-optimizer", action="store_true", help="with its field groups")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--profile", action="store_true", help="print where the time went")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Measure and print."""
-    options = parse()
-    if options.profile:
-        profile()
-    found = measure(options)
-    if options.json:
-        lines = [json.dumps(found)]
-    else:
-        lines = [
-            f"mapping {found['mapping_microseconds']:7.1f} µs CPU per event, encoding included",
-            f"reading {found['reading_microseconds']:7.1f} µs into a structure of its type",
-            f"ratio   {found['ratio']:7.1f}",
-            f"worst   {found['worst_microseconds']:7.1f} µs for {found['worst_type']}",
-            f"events  {found['events']:7} of {len(found['types'])} types",
-        ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    parser.add_argument(
+        "--profile", action="store_true", help="print where the time goes, and measure nothing"
+    )
 
 
 if __name__ == "__main__":
-    main()
+    report.run("mapping", QUESTION, measure, arguments=add_arguments)

@@ -10,7 +10,6 @@ Nothing here depends on what a machine can do in absolute terms.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -19,9 +18,12 @@ import sys
 import time
 from typing import NamedTuple
 
-from benchmarks.installed import ROOT, compile_package
+from benchmarks.harness import report
+from benchmarks.harness.pairs import interleaved, median_ratio
+from benchmarks.harness.report import Figure, Measured
+from benchmarks.installed import ROOT
 
-ROUNDS = 15
+QUESTION = "How much longer does a command take to say its help than a program that does nothing?"
 
 BARE = """
 from cyclopts import App
@@ -65,48 +67,44 @@ def cost(command: list[str]) -> Cost:
     return Cost(wall, processor)
 
 
-def measure(arguments: tuple[str, ...], rounds: int) -> dict[str, float]:
-    """Return the medians of both in ms, and the median of their ratios."""
-    words = [*arguments, "--help"]
+def compare(arguments: tuple[str, ...], rounds: int) -> dict[str, float]:
+    """Return the medians of both in ms, and the medians of their ratios."""
     bare_words = ["status", "--help"] if arguments else ["--help"]
-    pairs = [
-        (
-            cost([sys.executable, "-c", BARE, *bare_words]),
-            cost([sys.executable, "-m", "streamer", *words]),
-        )
-        for _ in range(rounds + 1)
-    ][1:]  # the first one warms the caches of the disk
+    bare = [sys.executable, "-c", BARE, *bare_words]
+    ours = [sys.executable, "-m", "streamer", *arguments, "--help"]
+    cost(bare), cost(ours)  # warms the caches of the disk
+    base, found = interleaved(rounds, lambda: cost(bare), lambda: cost(ours))
     return {
-        "bare_ms": round(statistics.median(bare.wall for bare, _ in pairs) * 1000, 1),
-        "streamer_ms": round(statistics.median(ours.wall for _, ours in pairs) * 1000, 1),
-        "ratio": round(statistics.median(ours.wall / bare.wall for bare, ours in pairs), 2),
-        "processor_ratio": round(
-            statistics.median(ours.processor / bare.processor for bare, ours in pairs), 2
+        "bare_ms": round(statistics.median(one.wall for one in base) * 1000, 1),
+        "streamer_ms": round(statistics.median(one.wall for one in found) * 1000, 1),
+        "ratio": median_ratio([one.wall for one in found], [one.wall for one in base]),
+        "processor_ratio": median_ratio(
+            [one.processor for one in found], [one.processor for one in base]
         ),
     }
 
 
-def main() -> None:
-    """Measure every command and print a table, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="pairs for each command")
-    options = parser.parse_args()
-    compile_package()
-    found = {
-        " ".join(("streamer", *words, "--help")): measure(words, options.rounds)
-        for words in COMMANDS
-    }
-    if options.json:
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
-        return
-    sys.stdout.write(f"{'command':32} {'bare':>8} {'ours':>8} {'ratio':>6} {'of CPU':>7}\n")
-    for command, figures in found.items():
-        sys.stdout.write(
-            f"{command:32} {figures['bare_ms']:6} ms {figures['streamer_ms']:6} ms "
-            f"{figures['ratio']:6} {figures['processor_ratio']:7}\n"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what this script may be told."""
+    parser.add_argument("--rounds", type=int, help="rounds of each command")
+
+
+def measure(options: argparse.Namespace) -> Measured:
+    """Compare every command."""
+    rounds = options.rounds or (15 if options.full else 3)
+    commands = COMMANDS if options.full else COMMANDS[:3]
+    found = {" ".join(("streamer", *words, "--help")): compare(words, rounds) for words in commands}
+    figures = [
+        Figure(
+            name=command,
+            value=one["ratio"],
+            unit="x",
+            note=f"{one['streamer_ms']:.0f} ms; of CPU {one['processor_ratio']:.2f} x",
         )
+        for command, one in found.items()
+    ]
+    return Measured(figures, {"commands": found})
 
 
 if __name__ == "__main__":
-    main()
+    report.run("startup", QUESTION, measure, arguments=add_arguments)

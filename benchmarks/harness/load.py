@@ -13,7 +13,7 @@ import asyncio
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn, Self, cast
+from typing import NoReturn, Self, cast
 
 import msgspec
 import uvloop
@@ -180,14 +180,9 @@ class _Run:
         self.requests: Iterator[bytes] = iter(requests)
         self.latencies_ms: list[float] = []
         self.statuses: dict[int, int] = {}
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def count(self, status: int) -> None:
         self.statuses[status] = self.statuses.get(status, 0) + 1
-
-    def fail(self, error: BaseException) -> None:
-        if not self.failed.done():
-            self.failed.set_exception(error)
 
 
 class _Connection(asyncio.Protocol):
@@ -199,7 +194,7 @@ class _Connection(asyncio.Protocol):
         self._sent_at: float | None = None
         self._transport: asyncio.Transport | None = None
         self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        """Set when this connection sends no more; true if another one should go on."""
+        """Set when this connection sends no more: whether another one should go on, or an error."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
@@ -221,7 +216,8 @@ class _Connection(asyncio.Protocol):
             if not self._answer.take(data):
                 return
         except RuntimeError as error:
-            self._run.fail(error)
+            if not self.done.done():
+                self.done.set_exception(error)
             return
         self._run.latencies_ms.append((time.perf_counter() - self._sent_at) * 1000)
         self._run.count(self._answer.status)
@@ -239,6 +235,10 @@ class _Connection(asyncio.Protocol):
     def _end(self, *, go_on: bool) -> None:
         if not self.done.done():
             self.done.set_result(go_on)
+        self.close()
+
+    def close(self) -> None:
+        """Close it; this may be done twice."""
         if self._transport is not None:
             self._transport.close()
 
@@ -249,7 +249,7 @@ async def send_async(port: int, requests: Sequence[bytes], *, connections: int) 
     A connection that the server ends is opened anew for the requests that are left.
 
     Raises:
-        OSError: nobody listens there.
+        OSError: nobody listens there, or nobody does any more.
         RuntimeError: an answer cannot be read.
     """
     loop = asyncio.get_running_loop()
@@ -260,22 +260,23 @@ async def send_async(port: int, requests: Sequence[bytes], *, connections: int) 
         return made
 
     async def keep_sending(connection: _Connection) -> None:
-        connection.send_next()
-        while await connection.done:
-            connection = await connect()
+        try:
             connection.send_next()
+            while await connection.done:
+                connection = await connect()
+                connection.send_next()
+        finally:
+            connection.close()
 
     opened = await asyncio.gather(*(connect() for _ in range(connections)))
     begun = time.perf_counter()
-    sending: asyncio.Future[list[None]] = asyncio.gather(*map(keep_sending, opened))
-    both: list[asyncio.Future[Any]] = [sending, run.failed]
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        async with asyncio.TaskGroup() as sending:
+            for connection in opened:
+                sending.create_task(keep_sending(connection))
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
     seconds = time.perf_counter() - begun
-    if run.failed.done():
-        sending.cancel()
-        run.failed.result()
-    run.failed.cancel()
-    sending.result()
     return Load(seconds=seconds, latencies_ms=run.latencies_ms, statuses=run.statuses)
 
 

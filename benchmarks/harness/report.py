@@ -7,6 +7,7 @@ told and is no error: machines differ, and what counts is read from the results 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import functools
 import importlib.metadata
@@ -77,7 +78,8 @@ def written(value: float | None) -> str:
     """Write a value with about three figures that mean something."""
     if value is None:
         return "-"
-    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 3
+    size = abs(value)
+    decimals = 0 if size >= 100 or not size else 1 if size >= 10 else 2 if size >= 0.1 else 3
     return f"{value:,.{decimals}f}"
 
 
@@ -161,7 +163,7 @@ def run(
     question: str,
     measure: Measure,
     *,
-    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
+    arguments: Callable[[argparse.ArgumentParser], object] | None = None,
 ) -> None:
     """Be the command line of a benchmark: measure, and print a table or one JSON object.
 
@@ -179,9 +181,12 @@ def run(
     options = parser.parse_args()
     compile_package()
     options.directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=options.directory.resolve(), prefix="benchmark-"
-    ) as directory:
+    where = options.directory.resolve()
+    with (
+        tempfile.TemporaryDirectory(dir=where, prefix="benchmark-") as directory,
+        # With --json one object is printed: a log line is none of it.
+        contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout),
+    ):
         options.directory = Path(directory)
         measured = measure(options)
     if options.json:

@@ -7,6 +7,7 @@ the benchmark with it, and what it wrote is shown.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness.load import KEY
 from benchmarks.installed import ROOT
@@ -28,6 +30,7 @@ LOOK_SECONDS = 0.005
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_CPU_CLOCK = 2  # CPUCLOCK_SCHED, by which clock_getcpuclockid(3) makes a clock of a process number
 MODULE_PATH = {"PYTHONPATH": str(ROOT)}
 
 
@@ -87,10 +90,11 @@ def _with_children(pid: int) -> list[int]:
 def _cpu_seconds(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+        own = time.clock_gettime((~pid << 3) | _CPU_CLOCK)
+    except OSError:
         return 0.0
-    # Its own time in the program and in the kernel, and that of children that have ended.
-    return sum(map(int, fields[11:15])) / TICKS_PER_SECOND
+    # The processor's clock of a process counts nanoseconds, that of children that have ended ticks.
+    return own + sum(map(int, fields[13:15])) / TICKS_PER_SECOND
 
 
 def _resident_bytes(pid: int) -> int:
@@ -182,13 +186,18 @@ def empty_app(engine: str = "hypercorn", core: int | None = None) -> Iterator[Se
 
 @contextmanager
 def streamer(
-    directory: Path, config_toml: str = "", *, core: int | None = None
+    directory: Path,
+    config_toml: str = "",
+    *,
+    core: int | None = None,
+    python: Sequence[str] = (sys.executable,),
 ) -> Iterator[Server]:
     """Run the real ``streamer serve`` with its data below ``directory``, until it is ready.
 
     The source ``customerio`` has the signing key `KEY`. ``config_toml`` is tables that the
     configuration has besides: destinations, ``[server]``, ``[outbox]``; without any destination
     nothing is drained. Where it listens is set through the environment and wins over them.
+    ``python`` may run the program under something else, such as a profiler.
     """
     config = write_config(directory, config_toml)
     port = free_port()
@@ -198,7 +207,7 @@ def streamer(
         "STREAMER_SERVER__LAME_DUCK_SECONDS": "0",
         "STREAMER_ADMIN__BIND": f"unix:{directory / 'admin.sock'}",
     }
-    command = [sys.executable, "-m", "streamer", "serve", "--config", str(config)]
+    command = [*python, "-m", "streamer", "serve", "--config", str(config)]
     with start(command, cwd=directory, env=environment, core=core, wait_for_port=port) as server:
         _wait_ready(server)
         yield server
@@ -217,6 +226,17 @@ def write_config(directory: Path, config_toml: str = "") -> Path:
         f"{config_toml}\n"
     )
     return config
+
+
+def ask_status(directory: Path) -> dict[str, Any]:
+    """Return what ``streamer status --json`` says of the service that `streamer` runs there."""
+    command = [sys.executable, "-m", "streamer", "status", "--json"]
+    done = subprocess.run(  # noqa: S603 - our own program
+        [*command, "--config", str(directory / "streamer.toml")],
+        env={**os.environ, **MODULE_PATH}, cwd=directory, capture_output=True, check=True,
+    )  # fmt: skip
+    status: dict[str, Any] = json.loads(done.stdout)
+    return status
 
 
 def _wait_ready(server: Server) -> None:

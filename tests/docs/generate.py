@@ -1,7 +1,8 @@
 """Writes the parts of the documents that the code knows better than any author.
 
 Run `python -m tests.docs.generate` after a limit, a transition, a function or a rule of the mapping
-has changed; tests compare. What is particular to docs/mapping.md is in `mapping_tables`.
+has changed, or the results of the benchmarks; tests compare. What is particular to docs/mapping.md
+is in `mapping_tables`, and what is said of performance in `benchmarks.pages`.
 A generated part stands between two comments that name it.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
+from benchmarks import pages as performance
 from streamer.core import intervals, limits, mapping_limits, provision_limits
 from streamer.core.drain_diagram import transitions_diagram
 from tests.docs import mapping_tables
@@ -98,6 +100,14 @@ def render(page: str, parts: Mapping[str, Callable[[], str]] = PARTS) -> str:
     return page
 
 
+PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    PAGE: PARTS,
+    mapping_tables.MAPPING: mapping_tables.PARTS,
+    performance.README: performance.PARTS_OF_README,
+    performance.BENCHMARKS: performance.PARTS_OF_BENCHMARKS,
+}
+
+
 if __name__ == "__main__":
-    for file, parts in ((PAGE, PARTS), (mapping_tables.MAPPING, mapping_tables.PARTS)):
+    for file, parts in PAGES.items():
         file.write_text(render(file.read_text(encoding="utf-8"), parts), encoding="utf-8")
