@@ -174,7 +174,7 @@ async def test_too_many_processes_are_an_error_that_says_what_to_do(
 async def test_what_is_said_is_heard_in_order_until_the_line_ends() -> None:
     ours, theirs = socket.socketpair()
     here, there = await open_channel(ours, FromCompanion), await open_channel(theirs, ToCompanion)
-    orders = [TERMS, Room(disk_full=True), Leave()]
+    orders: list[ToCompanion] = [TERMS, Room(disk_full=True), Leave()]
     for order in orders:
         here.say(order)
     there.say(Stored([2**63 - 1, -(2**63)], 3, 4))
