@@ -25,7 +25,7 @@ from pathlib import Path
 import anyio
 import structlog
 
-from streamer.app import listeners, loop
+from streamer.app import garbage, listeners, loop
 from streamer.app.channel import (
     Channel,
     Failed,
@@ -45,7 +45,7 @@ from streamer.app.watch import Watch
 from streamer.clock import SystemClock
 from streamer.core import alarms
 from streamer.core.intervals import COMPANION_NEWS_SECONDS, COMPANION_REPORT_SECONDS
-from streamer.core.limits import CLOSE_SECONDS_MIN
+from streamer.core.limits import ACCEPT_AT_ONCE_SHARED, CLOSE_SECONDS_MIN
 from streamer.ingest.front import Front
 from streamer.observe import log
 from streamer.observe.board import Board
@@ -154,6 +154,7 @@ class Companion:
             graceful_seconds=self._start.graceful_seconds,
             connections_max=listeners.connections_max() // len(self._sockets),
             on_full=partial(self._board.note, alarms.CONNECTIONS_FULL, "ingest"),
+            accept_at_once_max=ACCEPT_AT_ONCE_SHARED,
         )
 
     async def _close_books(self) -> None:
@@ -255,7 +256,9 @@ async def _run(line: socket.socket, sockets: Sequence[socket.socket]) -> bool:
         process=start.number,
     )
     try:
-        return await Companion(start, sockets, channel).run(orders)
+        companion = Companion(start, sockets, channel)
+        garbage.spare_what_stays()
+        return await companion.run(orders)
     finally:
         await channel.aclose()
 

@@ -45,7 +45,12 @@ from streamer.config.model import Config
 from streamer.config.secrets import Secrets
 from streamer.core import alarms
 from streamer.core.intervals import COMPANION_END_SECONDS
-from streamer.core.limits import ADMIN_CONNECTIONS_MAX, CLOSE_SECONDS_MIN
+from streamer.core.limits import (
+    ACCEPT_AT_ONCE_MAX,
+    ACCEPT_AT_ONCE_SHARED,
+    ADMIN_CONNECTIONS_MAX,
+    CLOSE_SECONDS_MIN,
+)
 from streamer.ingest.front import Front
 from streamer.ingest.source import Source
 from streamer.observe.board import Board
@@ -260,6 +265,9 @@ class Service:
             graceful_seconds=self.started_with.server.graceful_seconds,
             connections_max=connections_max,
             on_full=partial(self.board.note, alarms.CONNECTIONS_FULL, name),
+            accept_at_once_max=ACCEPT_AT_ONCE_SHARED
+            if self.companions.pids
+            else ACCEPT_AT_ONCE_MAX,
         )
 
     async def _leave(self) -> None:

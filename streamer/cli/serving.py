@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from streamer.app import companions, loop, systemd
+from streamer.app import companions, garbage, loop, systemd
 from streamer.app.companions import Made
 from streamer.app.ending import tell_failure
 from streamer.app.listening import Listening

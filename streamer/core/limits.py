@@ -70,6 +70,10 @@ COMMIT_EVENTS_MAX = 1_000
 """Events in one group commit. The gain of a larger group is below one per cent, and a culprit in
 it costs as many single inserts."""
 
+INSERT_ROWS_MAX = 32
+"""Events that one statement inserts: there is a statement for each number, and SQLite keeps them
+all prepared; more rows in one cost the same for each."""
+
 COMMIT_BYTES_MAX = 32 * MIB
 """Bytes in one group commit: at least the largest body, and half the queue."""
 
@@ -368,6 +372,10 @@ SURVEY_SAVE_POSITIONS = 10_000
 again after a crash, which costs less than a write each time."""
 
 # Several processes.
+
+ACCEPT_AT_ONCE_SHARED = 1
+"""Connections accepted in one step where several processes share a listener: each takes one and
+has something to do, while the next one is another's. By dozens, one process takes all there are."""
 
 CHANNEL_BYTES_MAX = MIB
 """What one process may have said to another that did not listen yet. A thousand times the usual;

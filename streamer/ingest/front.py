@@ -23,6 +23,7 @@ from streamer.core.limits import BODY_BYTES_HARD_MAX, LINGER_SECONDS
 from streamer.core.signature import Running
 from streamer.ingest import answers
 from streamer.ingest.answers import Answer
+from streamer.ingest.deadline import Deadline, Deadlines
 from streamer.ingest.request import (
     Body,
     BodyReader,
@@ -82,7 +83,7 @@ class Front:
         self._writer = writer
         self._clock = clock
         self._board = board
-        self._deadline_seconds = deadline_seconds
+        self._deadlines = Deadlines(deadline_seconds)
         self._budget = Budget(body_memory_bytes_max)
         # A body that could never be held whole is cut; refused, it would come again for a week.
         self._body_bytes_max = min(BODY_BYTES_HARD_MAX, body_memory_bytes_max)
@@ -131,9 +132,8 @@ class Front:
 
     async def _refuse(self, refusal: Answer, reader: BodyReader) -> Answer:
         """Let a sender that cannot be genuine finish, and keep nothing of what it sends."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._deadline_seconds):
-                await reader.discard()
+        with suppress(TimeoutError), Deadline(self._deadlines):
+            await reader.discard()
         return refusal
 
     async def _decide(
@@ -141,7 +141,7 @@ class Front:
     ) -> Answer:
         received_at = self._clock.now()
         try:
-            async with asyncio.timeout(self._deadline_seconds):
+            with Deadline(self._deadlines):
                 body = await reader.read()
                 refusal = self._verify(source, headers, running, received_at)
                 if refusal is not None:

@@ -36,6 +36,7 @@ else:
 
 Error = engine.Error
 DatabaseError = engine.DatabaseError
+IntegrityError = engine.IntegrityError
 OperationalError = engine.OperationalError
 
 complete_statement = engine.complete_statement
@@ -49,6 +50,7 @@ __all__ = [
     "Connection",
     "DatabaseError",
     "Error",
+    "IntegrityError",
     "OperationalError",
     "blames_store",
     "complete_statement",

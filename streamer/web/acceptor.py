@@ -38,8 +38,9 @@ class Acceptor:
         connections_max: int,
         make_room: Callable[[], None],
         on_full: Callable[[str], None],
+        at_once_max: int = ACCEPT_AT_ONCE_MAX,
     ) -> None:
-        """Begin to accept from a listening socket that blocks nobody.
+        """Begin to accept from a listening socket that blocks nobody, so many in one step.
 
         ``make_room`` is called while newcomers have to wait; ``on_full`` is told why they do,
         again and again while the system refuses another descriptor.
@@ -50,6 +51,7 @@ class Acceptor:
         self._connections_max = connections_max
         self._make_room = make_room
         self._on_full = on_full
+        self._at_once_max = at_once_max
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -69,7 +71,7 @@ class Acceptor:
         if places <= 0:
             self._on_full(f"{self._connections_max} connections are open")
             self._wait_for_room()
-        for _ in range(min(places, ACCEPT_AT_ONCE_MAX)):
+        for _ in range(min(places, self._at_once_max)):
             try:
                 accepted, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

@@ -33,6 +33,7 @@ from hypercorn.events import Event, Updated
 from hypercorn.protocol.h11 import H11Protocol
 
 from streamer.core.limits import (
+    ACCEPT_AT_ONCE_MAX,
     CONNECTION_REQUESTS_MAX,
     CONNECTIONS_MAX,
     FAREWELL_SECONDS,
@@ -122,6 +123,7 @@ class Connections:
         *,
         connections_max: int,
         on_full: Callable[[str], None],
+        accept_at_once_max: int = ACCEPT_AT_ONCE_MAX,
     ) -> None:
         self._application = ASGIWrapper(application)
         self._config = _make_config()
@@ -135,6 +137,7 @@ class Connections:
             connections_max=connections_max,
             make_room=self._make_room,
             on_full=on_full,
+            at_once_max=accept_at_once_max,
         )
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -195,6 +198,7 @@ async def run_server(
     graceful_seconds: float,
     connections_max: int = CONNECTIONS_MAX,
     on_full: Callable[[str], None] = lambda reason: None,
+    accept_at_once_max: int = ACCEPT_AT_ONCE_MAX,
 ) -> None:
     """Serve ``application`` on a bound socket until ``stop`` returns.
 
@@ -206,7 +210,11 @@ async def run_server(
     listener.setblocking(False)
     listener.listen(LISTEN_BACKLOG)
     connections = Connections(
-        application, listener, connections_max=connections_max, on_full=on_full
+        application,
+        listener,
+        connections_max=connections_max,
+        on_full=on_full,
+        accept_at_once_max=accept_at_once_max,
     )
     try:
         await stop()

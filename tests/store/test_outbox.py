@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamer.core import limits
@@ -57,6 +57,28 @@ def test_the_same_event_is_stored_once_and_burns_no_position(db: Connection) -> 
     assert append(db, event(2), event(3)) == [Kept.DUPLICATE, Kept.STORED]
     assert [stored.position for stored in read_all(db)] == [1, 2, 3]
     assert said_totals(db) == counted_totals(db)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    numbers=st.lists(
+        st.integers(0, 3 * limits.INSERT_ROWS_MAX), max_size=3 * limits.INSERT_ROWS_MAX
+    ),
+    before=st.sets(st.integers(0, 3 * limits.INSERT_ROWS_MAX), max_size=3),
+)
+@example(numbers=[*range(limits.INSERT_ROWS_MAX), 0, limits.INSERT_ROWS_MAX], before=set())
+@example(numbers=list(range(2 * limits.INSERT_ROWS_MAX)), before={limits.INSERT_ROWS_MAX + 1})
+def test_many_together_become_what_each_would_have_become_alone(
+    numbers: list[int], before: set[int]
+) -> None:
+    with scratch() as together, scratch() as alone:
+        for db in (together, alone):
+            db.execute("BEGIN")  # nothing here is about what a commit costs
+            append(db, *(event(number) for number in sorted(before)))
+        expected = [append(alone, event(number))[0] for number in numbers]
+        assert append(together, *(event(number) for number in numbers)) == expected
+        assert read_all(together) == read_all(alone), "the same events in the same positions"
+        assert said_totals(together) == said_totals(alone) == counted_totals(together)
 
 
 def test_a_retry_written_with_other_blanks_is_a_duplicate(db: Connection) -> None:
