@@ -5,6 +5,8 @@ in turn. Where there are cores enough, the load has one to itself and either
 service has all the others: then two processes can do nearly twice as much.
 Where there are not, no throughput can be gained, and what is looked at is the
 price: the processor time of an event, of all processes together, must not grow.
+Part of it is that half as many senders share a commit; what one process needs
+for the senders that one of several has is told beside it.
 
 The share of the busier process tells how evenly the kernel has handed out the
 connections; with a shared listener nobody else does.
@@ -81,16 +83,19 @@ class Pair:
     def __init__(self, options: argparse.Namespace, one: Server, several: Server) -> None:
         self.one = one
         self.several = several
-        self._connections: int = options.connections
+        self.connections: int = options.connections
+        self.connections_each: int = max(1, options.connections // options.processes)
         self._next_number = 0
 
-    def round(self, to: Server, events: int, load_cores: set[int]) -> Round:
+    def round(
+        self, to: Server, events: int, load_cores: set[int], *, connections: int = 0
+    ) -> Round:
         """Send so many new events to a service."""
         first, self._next_number = self._next_number, self._next_number + events
         requests = signed_requests(events, first=first)
         before = to.cpu_seconds_each()
         with on_cores(load_cores):
-            load = send(to.port, requests, connections=self._connections).must_be(200)
+            load = send(to.port, requests, connections=connections or self.connections).must_be(200)
         time.sleep(REST_SECONDS)
         used = zip(to.cpu_seconds_each(), before, strict=True)
         return Round(load, [after - earlier for after, earlier in used])
@@ -115,15 +120,18 @@ def measure(options: argparse.Namespace) -> Measured:
             rounds,
             lambda: pair.round(one, events, load_cores),
             lambda: pair.round(several, events, load_cores),
+            lambda: pair.round(one, events, load_cores, connections=pair.connections_each),
         )
         memory = [one.resident_bytes_each(), several.resident_bytes_each()]
-    figures = [*_figures(found[0], found[1], apart=apart), *_memory(*memory)]
+    figures = [*_figures(*found, apart=apart), *_memory(*memory)]
     return Measured(figures, {"connections": options.connections, **_details(*found)})
 
 
-def _figures(one: list[Round], several: list[Round], *, apart: bool) -> list[Figure]:
+def _figures(
+    one: list[Round], several: list[Round], fewer: list[Round], *, apart: bool
+) -> list[Figure]:
     throughput = [[each.load.per_second for each in rounds] for rounds in (one, several)]
-    cpu = [[each.cpu_microseconds for each in rounds] for rounds in (one, several)]
+    cpu = [[each.cpu_microseconds for each in rounds] for rounds in (one, several, fewer)]
     gained = median_ratio(throughput[1], throughput[0])
     return [
         Figure(
@@ -141,6 +149,11 @@ def _figures(one: list[Round], several: list[Round], *, apart: bool) -> list[Fig
         ),
         Figure(name="CPU, one process", value=statistics.median(cpu[0]), unit="µs"),
         Figure(name="CPU, several processes", value=statistics.median(cpu[1]), unit="µs"),
+        Figure(
+            name="CPU, one process with the senders of one of several",
+            value=statistics.median(cpu[2]),
+            unit="µs",
+        ),
         Figure(name="p99, one process", value=_p99_ms(one), unit="ms"),
         Figure(name="p99, several processes", value=_p99_ms(several), unit="ms"),
         Figure(
@@ -163,14 +176,14 @@ def _memory(one: list[int], several: list[int]) -> list[Figure]:
     ]
 
 
-def _details(one: list[Round], several: list[Round]) -> dict[str, object]:
+def _details(one: list[Round], several: list[Round], fewer: list[Round]) -> dict[str, object]:
     return {
         name: {
             "events_per_second": [round(each.load.per_second, 1) for each in rounds],
             "cpu_microseconds": [round(each.cpu_microseconds, 2) for each in rounds],
             "cpu_seconds_each": [each.cpu_seconds for each in rounds],
         }
-        for name, rounds in (("one", one), ("several", several))
+        for name, rounds in (("one", one), ("several", several), ("fewer", fewer))
     }
 
 

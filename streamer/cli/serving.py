@@ -121,6 +121,7 @@ async def _run(
             signals=signals,
             made=made,
         )
+        garbage.spare_what_stays()
         return await service.run(listening, lambda: _announce(loaded, listening, new_key, made))
     finally:
         # A service that ran has closed it, before the writer; one that could not be made has not.
