@@ -163,7 +163,7 @@ COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 
 .PHONY: lock
 lock: ## Write the locks anew; ARGS=--upgrade to take the newest versions
 	@command -v $(UV) >/dev/null || $(MAKE) $(DEV)/locked-$(VERSION)
-	@$(COMPILE) $(ARGS) -c requirements/constraints.txt --group dev --extra zstd \
+	@$(COMPILE) $(ARGS) -c requirements/constraints.txt --group dev --all-extras \
 		-o requirements/dev.lock
 	@$(COMPILE) $(ARGS) -c requirements/dev.lock --group build -o requirements/run.lock
 	@$(COMPILE) $(ARGS) -c requirements/dev.lock --group build --group bench \

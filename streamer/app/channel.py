@@ -19,6 +19,7 @@ from streamer.app.terms import Terms
 from streamer.core.limits import CHANNEL_BYTES_MAX
 from streamer.observe.board import Change
 from streamer.store.sources import SourceCounts
+from streamer.web.engine import EngineName
 
 _LENGTH_BYTES = 4
 
@@ -34,6 +35,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     instance: str
     """Which database this is (`streamer.store.facts.INSTANCE`)."""
     database: str
+    engine: EngineName
     terms: Terms
     body_bytes_max: int
     queue_bytes_max: int

@@ -152,6 +152,7 @@ class Companion:
             listener,
             stop=self._stop_servers.wait,
             graceful_seconds=self._start.graceful_seconds,
+            engine=self._start.engine,
             connections_max=listeners.connections_max() // len(self._sockets),
             on_full=partial(self._board.note, alarms.CONNECTIONS_FULL, "ingest"),
             accept_at_once_max=ACCEPT_AT_ONCE_SHARED,

@@ -47,6 +47,7 @@ from streamer.clock import Clock
 from streamer.core.alarms import ALARMS
 from streamer.core.errors import StreamerError
 from streamer.core.intervals import COMPANION_SILENCE_SECONDS, COMPANION_START_SECONDS
+from streamer.core.limits import ACCEPT_AT_ONCE_MAX, ACCEPT_AT_ONCE_SHARED
 from streamer.ingest.front import Front
 from streamer.observe.board import Board
 from streamer.store.sources import Tally
@@ -172,6 +173,11 @@ class Companions:
     def stats(self) -> list[WriterStats]:
         """What each one's writer has done."""
         return [one.stats for one in self._all]
+
+    @property
+    def accept_at_once_max(self) -> int:
+        """How many connections to accept in one step, so that the others get some."""
+        return ACCEPT_AT_ONCE_SHARED if self._all else ACCEPT_AT_ONCE_MAX
 
     @property
     def pids(self) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from streamer.app import listeners
 from streamer.config.model import Config
+from streamer.web.engine import require_installed
 
 INGEST_NAME = "ingest"
 """What the socket unit calls the ingest listener."""
@@ -16,6 +17,7 @@ class Listening:
     """The two sockets, bound before anything else is started."""
 
     def __init__(self, config: Config, inherited: Mapping[str, tuple[int, ...]]) -> None:
+        require_installed(config.server.engine)
         handed = inherited.get(INGEST_NAME) or next(iter(inherited.values()), ())
         self.ingest: list[socket.socket] = [listeners.adopt(one) for one in handed] or [
             listeners.bind(config.server.bind, "server.bind")

@@ -119,6 +119,7 @@ def make_start(config: Config, secrets: Secrets, *, instance: str, under_journal
         processes=server.processes,
         instance=instance,
         database=str(config.database_path),
+        engine=server.engine,
         terms=make_terms(config, secrets),
         body_bytes_max=outbox.body_max_bytes,
         queue_bytes_max=outbox.queue_bytes_max,

@@ -45,12 +45,7 @@ from streamer.config.model import Config
 from streamer.config.secrets import Secrets
 from streamer.core import alarms
 from streamer.core.intervals import COMPANION_END_SECONDS
-from streamer.core.limits import (
-    ACCEPT_AT_ONCE_MAX,
-    ACCEPT_AT_ONCE_SHARED,
-    ADMIN_CONNECTIONS_MAX,
-    CLOSE_SECONDS_MIN,
-)
+from streamer.core.limits import ADMIN_CONNECTIONS_MAX, CLOSE_SECONDS_MIN
 from streamer.ingest.front import Front
 from streamer.ingest.source import Source
 from streamer.observe.board import Board
@@ -58,10 +53,11 @@ from streamer.store import facts, sqlite, status
 from streamer.store.connection import Database
 from streamer.store.status import Status
 from streamer.web.admin import make_admin
+from streamer.web.engine import Application
 from streamer.web.health import Health
 from streamer.web.metrics import ProcessFigures
 from streamer.web.public import make_public
-from streamer.web.server import Application, run_server
+from streamer.web.server import run_server
 
 _log = structlog.get_logger("streamer.service")
 
@@ -263,11 +259,10 @@ class Service:
             listener,
             stop=self._stop_servers.wait,
             graceful_seconds=self.started_with.server.graceful_seconds,
+            engine=self.started_with.server.engine,
             connections_max=connections_max,
             on_full=partial(self.board.note, alarms.CONNECTIONS_FULL, name),
-            accept_at_once_max=ACCEPT_AT_ONCE_SHARED
-            if self.companions.pids
-            else ACCEPT_AT_ONCE_MAX,
+            accept_at_once_max=self.companions.accept_at_once_max,
         )
 
     async def _leave(self) -> None:

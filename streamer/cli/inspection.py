@@ -33,6 +33,7 @@ from streamer.destinations.aep_options import AepOptions
 from streamer.destinations.base import Destination
 from streamer.destinations.common_options import Secret
 from streamer.store import sqlite
+from streamer.web.engine import require_installed
 
 NOT_LOOKED_AT = "not looked at"
 """How a warning begins that only says what this user could not see."""
@@ -74,6 +75,7 @@ def inspect(file: Path | None) -> Inspection:
     _read_secrets(loaded, found)
     _look_at_mappings(loaded.config, found)
     _build_destinations(loaded.config, found)
+    _look_at_engine(loaded.config, found)
     _look_at_sqlite(loaded.config, found)
     return found
 
@@ -142,6 +144,14 @@ def _build_destinations(config: Config, found: Inspection) -> None:
 
 def _ignore(alarm: Alarm, message: str) -> None:
     """Drop an alarm: nothing is delivered here, so nothing has happened."""
+
+
+def _look_at_engine(config: Config, found: Inspection) -> None:
+    try:
+        require_installed(config.server.engine)
+    except ConfigurationError as error:
+        problem = Problem(path="server.engine", message=str(error), hint=error.hint)
+        found.problems.append(problem)
 
 
 def _look_at_sqlite(config: Config, found: Inspection) -> None:

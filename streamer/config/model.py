@@ -20,6 +20,7 @@ from msgspec import Meta
 from streamer.core import limits
 from streamer.destinations.common_options import FILE_PATH, URL, Secret
 from streamer.destinations.options import DestinationOptions
+from streamer.web.engine import EngineName
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 """Names of sources and destinations stand in URLs, metrics and environment variables."""
@@ -37,9 +38,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     bind: Annotated[
         str, Meta(description="`host:port`, `[ipv6]:port` or `unix:/path`."), BIND, RESTART
     ] = "127.0.0.1:8080"
-    engine: Annotated[Literal["hypercorn"], Meta(description="The HTTP server."), RESTART] = (
-        "hypercorn"
-    )
+    engine: Annotated[
+        EngineName,
+        Meta(
+            description="The HTTP server, of both listeners. `uvicorn` takes a fraction of the CPU "
+            "and needs the extra of that name."
+        ),
+        RESTART,
+    ] = "hypercorn"
     processes: Annotated[
         int,
         Meta(

@@ -38,7 +38,7 @@ data_dir = @data_dir@
 # The listener that Customer.io calls, through your TLS proxy. A systemd socket wins over `bind`.
 [server]
 bind = "127.0.0.1:8080"             # or "unix:/run/streamer/ingest.sock"
-#engine = "hypercorn"
+#engine = "hypercorn"               # or "uvicorn", faster; needs the extra `uvicorn`
 #processes = 1                      # that take calls: no more than cores
 #deadline_seconds = 3.0             # Customer.io hangs up after 4
 #lame_duck_seconds = 2.0

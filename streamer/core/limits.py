@@ -325,6 +325,10 @@ CONNECTION_REQUESTS_MAX = 1_000_000
 """Requests on one connection before it is closed: practically never, since each closing may hit a
 request on its way."""
 
+REQUESTS_WAITING_MAX = 64
+"""Requests that wait on one connection behind the one that is being answered. Customer.io waits for
+each answer, and so does every proxy; beyond it the connection ends when the others are answered."""
+
 CONNECTIONS_MAX = 4_096
 """Open connections on one listener; who comes beyond them waits in the backlog. An idle one takes
 some tens of KiB, so all of them stay well below the unit's ``MemoryHigh=768M``."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -24,7 +24,7 @@ from streamer.observe.log import where
 
 _log = structlog.get_logger("streamer.server")
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Serve = Callable[[socket.socket], Coroutine[Any, Any, None]]
 
 
 class Acceptor:
@@ -81,16 +81,9 @@ class Acceptor:
                 self._wait_for_room()
                 return
             accepted.setblocking(False)
-            task = self._loop.create_task(self._serve_one(accepted))
+            task = self._loop.create_task(self._serve(accepted))
             self.tasks.add(task)
             task.add_done_callback(self._forget)
-
-    async def _serve_one(self, accepted: socket.socket) -> None:
-        reader = asyncio.StreamReader()
-        protocol = asyncio.StreamReaderProtocol(reader)
-        transport: Any
-        transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, accepted)
-        await self._serve(reader, asyncio.StreamWriter(transport, protocol, reader, self._loop))
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)

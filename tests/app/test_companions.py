@@ -60,6 +60,7 @@ def start_of(path: Path) -> Start:
         processes=2,
         instance="x",
         database=str(path),
+        engine="hypercorn",
         terms=TERMS,
         body_bytes_max=2**20,
         queue_bytes_max=2**20,

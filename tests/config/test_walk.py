@@ -91,7 +91,7 @@ def test_a_missing_or_impossible_kind_lists_the_kinds(problems_of: ProblemsOf, k
         ("[server]\ndeadline_seconds = nan", "server.deadline_seconds", "not nan"),
         ("[server]\ndeadline_seconds = 4", "server.deadline_seconds", "from 0.1 to 3.8, not 4"),
         ("[server]\nbind = 2026-11-01", "server.bind", "must be a text, not a time"),
-        ('[server]\nengine = "uvicorn"', "server.engine", 'must be "hypercorn", not a text'),
+        ('[server]\nengine = "h2o"', "server.engine", 'must be "hypercorn" or "uvicorn", not'),
         ('[log]\nlevel = "warn"', "log.level", '"warning"'),
         ('data_dir = ""', "data_dir", "must not be empty"),
         ('data_dir = "a\\u0000b"', "data_dir", "NUL"),

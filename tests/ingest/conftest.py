@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from msgspec.structs import replace
 
+from streamer.web.engine import EngineName
 from streamer.web.server import run_server
 from tests.ingest.harness import Engine, Ingest, Settings, make_database, run_ingest
 
-ENGINES: dict[str, Engine] = {"hypercorn": run_server}
+ENGINES: dict[str, Engine] = {
+    name: partial(run_server, engine=name) for name in get_args(EngineName)
+}
 """Every HTTP server that the service can be run with."""
 
 StartIngest = Callable[..., AbstractAsyncContextManager[Ingest]]

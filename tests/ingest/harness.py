@@ -44,6 +44,8 @@ class Engine(Protocol):
         *,
         stop: Callable[[], Awaitable[Any]],
         graceful_seconds: float,
+        connections_max: int = ...,
+        on_full: Callable[[str], None] = ...,
     ) -> None:
         """Serve until ``stop`` returns."""
         ...

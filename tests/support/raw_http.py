@@ -104,6 +104,11 @@ class Sender:
         found: socket.socket = self._writer.get_extra_info("socket")
         return found
 
+    @property
+    def transport(self) -> asyncio.WriteTransport:
+        """What writes to it."""
+        return self._writer.transport
+
     async def send(self, data: bytes) -> None:
         """Write, and wait until the kernel has taken it."""
         self._writer.write(data)

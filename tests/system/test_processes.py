@@ -178,7 +178,10 @@ def test_when_the_main_one_is_killed_the_other_answers_its_calls_and_ends(pair: 
     assert orphaned["process"] == 2
 
 
-def test_a_stop_answers_the_calls_of_all(pair: Pair) -> None:
+@pytest.mark.parametrize("engine", ["hypercorn", "uvicorn"])
+def test_a_stop_answers_the_calls_of_all(installation: Installation, engine: str) -> None:
+    pytest.importorskip(engine)
+    pair = Pair(installation, f'engine = "{engine}"')
     with ExitStack() as held:
         with pair.taken_by(pair.other_pid):
             finish = held.enter_context(half_sent(pair.installation, body(1)))

@@ -19,7 +19,7 @@ from streamer.app import listeners
 from streamer.core.intervals import ROOM_SECONDS
 from streamer.core.limits import CONNECTIONS_MAX
 from streamer.web import server
-from tests.ingest.harness import eventually, listen
+from tests.ingest.harness import Engine, eventually, listen
 from tests.support.raw_http import connect
 from tests.web.test_server import REQUEST, Running
 
@@ -29,10 +29,10 @@ PLACES = 2
 
 
 @pytest.fixture
-async def small(tmp_path: Path) -> AsyncIterator[Running]:
+async def small(tmp_path: Path, engine: Engine) -> AsyncIterator[Running]:
     """A server with two places."""
     listener, address = listen(tmp_path)
-    found = Running(listener, address, connections_max=PLACES)
+    found = Running(listener, address, engine, connections_max=PLACES)
     yield found
     found.go_on.set()
     found.stop.set()
@@ -72,10 +72,10 @@ class ShortListener(socket.socket):
 
 
 async def test_who_comes_while_descriptors_are_short_waits_and_the_reason_is_told(
-    tmp_path: Path,
+    tmp_path: Path, engine: Engine
 ) -> None:
     listener, address = listen(tmp_path)
-    short = Running(ShortListener(fileno=listener.detach()), address)
+    short = Running(ShortListener(fileno=listener.detach()), address, engine)
     with structlog.testing.capture_logs() as lines:
         async with connect(address) as sender:
             assert (await sender.ask(REQUEST)).status == 200

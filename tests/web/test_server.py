@@ -7,13 +7,13 @@ import select
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from streamer.core.limits import NEWCOMER_SECONDS
-from streamer.web.server import run_server
-from tests.ingest.harness import eventually, listen
+from streamer.web.engine import EngineName
+from tests.ingest.harness import Engine, eventually, listen
 from tests.support.raw_http import Address, connect, head
 
 pytestmark = pytest.mark.anyio
@@ -29,19 +29,21 @@ class Running:
         self,
         listener: socket.socket,
         address: Address,
+        engine: Engine,
         *,
         graceful_seconds: float = 0.5,
         connections_max: int = 100,
     ) -> None:
         self.listener = listener
         self.address = address
+        self.engine = engine
         self.go_on = asyncio.Event()
         self.go_on.set()
         self.stop = asyncio.Event()
         self.begun = 0
         self.reasons: list[str] = []
         self.task = asyncio.create_task(
-            run_server(
+            engine(
                 self._serve,
                 listener,
                 stop=self.stop.wait,
@@ -76,10 +78,10 @@ class Running:
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
+async def running(tmp_path: Path, engine: Engine) -> AsyncIterator[Running]:
     """A server on loopback."""
     listener, address = listen(tmp_path)
-    found = Running(listener, address)
+    found = Running(listener, address, engine)
     yield found
     found.go_on.set()
     found.stop.set()
@@ -89,17 +91,19 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
 async def test_an_answer_is_one_write(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
-    real = asyncio.StreamWriter.write
-
-    def write(self: asyncio.StreamWriter, data: bytes) -> None:
-        if data.startswith(b"HTTP/1.1 200") or (written and data and data != REQUEST):
-            written.append(bytes(data))
-        real(self, data)
-
     async with connect(running.address) as sender:
-        monkeypatch.setattr(asyncio.StreamWriter, "write", write)
+        transport = type(sender.transport)
+        real = transport.write
+
+        def write(self: asyncio.Transport, data: bytes) -> None:
+            if data and data != REQUEST:
+                written.append(bytes(data))
+            real(self, data)
+
+        monkeypatch.setattr(transport, "write", write)
         await sender.ask(REQUEST)
     assert len(written) == 1
+    assert written[0].startswith(b"HTTP/1.1 200")
     assert written[0].endswith(b"\r\n\r\n")
 
 
@@ -121,7 +125,7 @@ async def test_a_sender_that_comes_after_the_end_waits_for_the_next_process(
     await running.ended()
     async with connect(running.address) as sender:
         await sender.send(REQUEST)
-        following = Running(running.listener, running.address)
+        following = Running(running.listener, running.address, running.engine)
         answer = await sender.answer()
         assert answer is not None
         assert answer.status == 200
@@ -161,12 +165,13 @@ async def test_an_idle_connection_does_not_keep_the_server(running: Running) -> 
 
 
 async def test_a_connection_that_stays_idle_is_closed_and_one_that_waits_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each one costs a descriptor; but a request under way may take longer than an idle one."""
-    monkeypatch.setattr("streamer.web.server.KEEP_ALIVE_SECONDS", 0.2)
+    for name in get_args(EngineName):
+        monkeypatch.setattr(f"streamer.web.engine_{name}.KEEP_ALIVE_SECONDS", 0.2)
     listener, address = listen(tmp_path)
-    running = Running(listener, address)
+    running = Running(listener, address, engine)
     async with connect(address) as idle, connect(address) as waiting:
         running.go_on.clear()
         await waiting.send(REQUEST)
@@ -181,10 +186,12 @@ async def test_a_connection_that_stays_idle_is_closed_and_one_that_waits_is_not(
     listener.close()
 
 
-async def test_the_grace_is_for_requests_and_not_for_idle_connections(tmp_path: Path) -> None:
+async def test_the_grace_is_for_requests_and_not_for_idle_connections(
+    tmp_path: Path, engine: Engine
+) -> None:
     """The idle one is closed first; the request may take its time, and then nothing is left."""
     listener, address = listen(tmp_path)
-    running = Running(listener, address, graceful_seconds=60)
+    running = Running(listener, address, engine, graceful_seconds=60)
     running.go_on.clear()
     async with connect(address) as idle, connect(address) as busy:
         await busy.send(REQUEST)
@@ -213,7 +220,7 @@ async def test_nobody_is_let_in_any_more_once_it_is_told_to_stop(running: Runnin
             await running.ended()
             assert running.begun == 1
             assert await second.rest() == b""
-            following = Running(running.listener, running.address)
+            following = Running(running.listener, running.address, running.engine)
             answer = await late.answer()
             assert answer is not None
             assert answer.status == 200
@@ -221,7 +228,7 @@ async def test_nobody_is_let_in_any_more_once_it_is_told_to_stop(running: Runnin
             await following.ended()
 
 
-async def test_what_is_cut_off_at_the_end_may_still_say_so(tmp_path: Path) -> None:
+async def test_what_is_cut_off_at_the_end_may_still_say_so(tmp_path: Path, engine: Engine) -> None:
     """The loop ends right after the server: an answer that is not out by then never is."""
     said: list[str] = []
     begun, stop = asyncio.Event(), asyncio.Event()
@@ -236,9 +243,7 @@ async def test_what_is_cut_off_at_the_end_may_still_say_so(tmp_path: Path) -> No
             said.append("farewell")
 
     listener, address = listen(tmp_path)
-    serving = asyncio.create_task(
-        run_server(application, listener, stop=stop.wait, graceful_seconds=0)
-    )
+    serving = asyncio.create_task(engine(application, listener, stop=stop.wait, graceful_seconds=0))
     async with connect(address) as sender:
         await sender.send(REQUEST)
         await begun.wait()
@@ -264,16 +269,14 @@ async def test_a_crowd_can_wait_to_be_accepted(running: Running) -> None:
 
 
 async def test_an_error_of_an_application_is_told_in_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def application(*_: object) -> None:
         raise RuntimeError("a bug")
 
     stop = asyncio.Event()
     listener, address = listen(tmp_path)
-    serving = asyncio.create_task(
-        run_server(application, listener, stop=stop.wait, graceful_seconds=0)
-    )
+    serving = asyncio.create_task(engine(application, listener, stop=stop.wait, graceful_seconds=0))
     async with connect(address) as sender:
         await sender.ask(REQUEST)
     stop.set()
