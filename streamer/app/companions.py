@@ -297,9 +297,7 @@ class Companions:
         one.stats.busy = report.busy
         one.stats.disk_errors_in_row = report.disk_errors_in_row
         one.loop_lag_seconds = report.loop_lag_seconds
-        if report.stalled:
-            _log.error("watch.stalled", loops=report.stalled, process=one.made.number)
-        else:
+        if not report.stalled:  # what stalls it has logged itself
             one.alive_until = self._clock.monotonic() + COMPANION_SILENCE_SECONDS
         self._front.tally.merge(Tally(report.counts))
         for raised in report.alarms:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -227,6 +229,46 @@ def half_sent_and_left(installation: Installation) -> Iterator[None]:
     finally:
         for one in calls:
             one.close()
+
+
+def test_a_part_of_a_further_one_that_dies_ends_all_in_order(
+    pair: Pair, sender: SerialSender
+) -> None:
+    """Its writer can write nothing any more; it goes on answering 503 until everybody leaves."""
+    installation = pair.installation
+    assert pair.ask_each(sender, 1) == [None, None]
+    log_bytes = installation.database.with_name("streamer.db-wal").stat().st_size
+    resource.prlimit(pair.other_pid, resource.RLIMIT_FSIZE, (log_bytes, log_bytes))
+    with pair.taken_by(pair.other_pid):
+        sender.connect()
+    answers: list[str | None] = []
+    while "service.leaving" not in installation.log():
+        answers.append(sender.once(body(100 + len(answers))))
+    assert pair.main.wait() == 1
+    assert answers[-1] == "status 503"
+    [failure] = lines(installation, "service.failed")
+    assert (failure["part"], failure["process"]) == ("the writer", 2)
+    [stopped] = lines(installation, "service.stopped")
+    assert stopped["reason"] == "ingest process 2: the writer failed"
+    stored = {event_id for (event_id,) in installation.query(EVENT_IDS)}
+    acknowledged = {f"event-{100 + at}" for at, one in enumerate(answers) if one is None}
+    assert stored == {"event-1", "event-2"} | acknowledged
+
+
+def test_a_lock_of_another_program_is_waited_out_by_all(
+    installation: Installation, sender: SerialSender
+) -> None:
+    pair = Pair(installation, "deadline_seconds = 0.5")
+    with closing(sqlite3.connect(installation.database, isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        assert pair.ask_each(sender, 1) == ["status 503"] * 2
+        shell.execute("ROLLBACK")
+    assert pair.ask_each(sender, 3) == [None, None]
+    met = "SELECT 1 FROM alarms WHERE code = 'STR-205'"
+    eventually(lambda: installation.value(met), "it is told")
+    assert pair.main.stop() == 0
+    # A call whose commit had begun when its time was over is stored all the same.
+    assert {("event-3",), ("event-4",)} <= set(installation.query(EVENT_IDS))
 
 
 def test_a_reload_reaches_all_and_a_wrong_file_none(pair: Pair, sender: SerialSender) -> None:

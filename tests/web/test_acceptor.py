@@ -19,6 +19,7 @@ from streamer.app import listeners
 from streamer.core.intervals import ROOM_SECONDS
 from streamer.core.limits import CONNECTIONS_MAX
 from streamer.web import server
+from streamer.web.acceptor import Acceptor
 from tests.ingest.harness import Engine, eventually, listen
 from tests.support.raw_http import connect
 from tests.web.test_server import REQUEST, Running
@@ -141,3 +142,36 @@ def test_connections_leave_descriptors_for_everything_else(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
     assert listeners.connections_max() == connections
+
+
+@pytest.mark.parametrize(("at_once_max", "most"), [(1, 1), (64, 5)])
+async def test_no_more_are_accepted_in_one_step_than_allowed(
+    tmp_path: Path, at_once_max: int, most: int
+) -> None:
+    """One by one, another process that shares the listener gets some of those who come at once."""
+    served = asyncio.Event()
+
+    async def serve(accepted: socket.socket) -> None:
+        await served.wait()
+        accepted.close()
+
+    listener, address = listen(tmp_path)
+    with listener:
+        listener.setblocking(False)
+        assert isinstance(address, tuple)
+        waiting = [socket.create_connection(address) for _ in range(5)]
+        acceptor = Acceptor(
+            listener, serve, connections_max=100, make_room=lambda: None,
+            on_full=lambda reason: None, at_once_max=at_once_max,
+        )  # fmt: skip
+        steps = []
+        while len(acceptor.tasks) < 5:
+            before = len(acceptor.tasks)
+            await asyncio.sleep(0)
+            steps.append(len(acceptor.tasks) - before)
+        assert max(steps) == most
+        acceptor.stop()
+        served.set()
+        await asyncio.gather(*acceptor.tasks)
+        for one in waiting:
+            one.close()
