@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -94,6 +95,11 @@ class Other:
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "mine\n"
 
+    def has_said_more(self) -> bool:
+        """Tell whether it has had a turn that was not told of yet."""
+        assert self.process.stdout is not None
+        return bool(select.select([self.process.stdout], [], [], 0)[0])
+
     def go_on(self) -> None:
         """Let it end its turn, and ask for another at once."""
         assert self.process.stdin is not None
@@ -130,6 +136,7 @@ def test_who_lets_go_and_asks_again_at_once_comes_after_all_who_wait(
         others[number % writers].has_turn()
         in_line = writers + number
         eventually(lambda: tickets(tmp_path) == in_line, "it stands in the line again")  # noqa: B023 - called at once
+        assert not any(one.has_said_more() for one in others), "only one has the turn"
 
 
 def test_two_writers_store_all_and_a_reader_skips_nothing(tmp_path: Path) -> None:

@@ -208,27 +208,12 @@ def test_one_that_does_not_end_is_killed_and_told_of(installation: Installation)
 
 
 def test_an_impatient_person_is_heard_by_all(installation: Installation) -> None:
-    pair = Pair(installation, "graceful_seconds = 30")
-    with half_sent_and_left(installation):
-        pair.main.signal(signal.SIGINT)
-        eventually(lambda: "service.leaving" in installation.log(), "it begins to leave")
-        pair.main.signal(signal.SIGINT)
-        assert pair.main.wait(5) == -signal.SIGINT
-        eventually(lambda: is_gone(pair.other_pid), "the other one ends at once", seconds=5)
-
-
-@contextmanager
-def half_sent_and_left(installation: Installation) -> Iterator[None]:
-    """Begin calls that keep both processes from ending in order."""
-    address = ("127.0.0.1", installation.port)
-    calls = [socket.create_connection(address) for _ in range(8)]
-    for one in calls:
-        one.sendall(b"POST /webhooks/customerio HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
-    try:
-        yield
-    finally:
-        for one in calls:
-            one.close()
+    pair = Pair(installation, STREAMER_SERVER__LAME_DUCK_SECONDS="10")
+    pair.main.signal(signal.SIGINT)
+    eventually(lambda: "service.leaving" in installation.log(), "it begins to leave")
+    pair.main.signal(signal.SIGINT)
+    assert pair.main.wait(5) == -signal.SIGINT
+    eventually(lambda: is_gone(pair.other_pid), "the other one ends at once", seconds=5)
 
 
 def test_a_part_of_a_further_one_that_dies_ends_all_in_order(
