@@ -88,8 +88,6 @@ class UvicornConnection(HttpToolsProtocol):
         self._idle_timer: asyncio.TimerHandle | None = None
         self._active: RequestResponseCycle | None = None
         self._requests = 0
-        self._in_head = True
-        self._head_bytes = 0
         self._unread_bytes = 0
         """Bytes that came since something of a request was complete."""
         self._ended = False
@@ -194,35 +192,18 @@ class UvicornConnection(HttpToolsProtocol):
             self._refuse(self._status_of(error))
             return
         if self._unread_bytes > HEADER_BYTES_MAX:
-            self._refuse(431 if self._in_head else 400)
+            self._refuse(400 if self._is_incomplete() else 431)
 
     def _head_without_upgrade(self) -> bytes:
         method, version = self.parser.get_method(), self.parser.get_http_version()
         self.parser = httptools.HttpRequestParser(self)
         return heads.without_upgrade(method, self.url, version, self.headers)
 
-    def on_message_begin(self) -> None:
-        """Begin a head."""
-        super().on_message_begin()
-        self._in_head = True
-        self._head_bytes = 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; what comes behind the body is none."""
-        if self._in_head:
-            self._head_bytes += (
-                len(name) + len(value) + 4
-            )  # the colon, the blank and the line's end
-            super().on_header(name, value.rstrip(b" \t"))
-
     def on_headers_complete(self) -> None:
         """Start to serve a request, or let it wait for those before it."""
         self._unread_bytes = 0
         if self.parser.should_upgrade():
             return
-        self._in_head = False
-        if self._head_bytes > HEADER_BYTES_MAX:
-            raise Refused(431)
         if len(self.pipeline) >= REQUESTS_WAITING_MAX:
             raise Refused(503)
         heads.check(self.parser.get_http_version(), self.headers)
@@ -230,6 +211,7 @@ class UvicornConnection(HttpToolsProtocol):
         self.idle_since = None
         self.server_state.date(self.loop.time())
         super().on_headers_complete()
+        self.headers = []  # for the trailers, which are no headers
         self._requests += 1
         if self._requests >= CONNECTION_REQUESTS_MAX or self.server_state.leaving:
             self.cycle.keep_alive = False

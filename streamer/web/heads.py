@@ -7,7 +7,11 @@ one it is, and decide from the head alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+from streamer.core.limits import HEADER_BYTES_MAX
+
+_BLANKS = (b" ", b"\t")
 
 Header = tuple[bytes, bytes]
 """Name, in lower case, and value."""
@@ -21,21 +25,28 @@ class Refused(Exception):
         self.status = status
 
 
-def check(http_version: str, headers: Iterable[Header]) -> None:
-    """Refuse a head that leaves open whom it is for or where its body ends."""
+def check(http_version: str, headers: list[Header]) -> None:
+    """Refuse a head that is too large, or leaves open whom it is for or where its body ends.
+
+    Blanks at the end of a value, which are no part of it, are taken off in place.
+    """
     if http_version not in {"1.0", "1.1"}:
         raise Refused(400)
-    hosts = 0
-    for name, value in headers:
+    hosts = size = 0
+    for index, (name, value) in enumerate(headers):
+        size += len(name) + len(value) + 4  # the colon, the blank and the line's end
+        if value[-1:] in _BLANKS:
+            headers[index] = (name, value.rstrip(b" \t"))
         if name == b"host":
             hosts += 1
-        elif name == b"transfer-encoding":
-            if http_version == "1.0":
-                raise Refused(400)
-            if value.lower() != b"chunked":
-                raise Refused(501)
+        elif name == b"transfer-encoding" and headers[index][1].lower() != b"chunked":
+            raise Refused(501)
+        elif name == b"transfer-encoding" and http_version == "1.0":
+            raise Refused(400)
     if hosts > 1 or (hosts == 0 and http_version == "1.1"):
         raise Refused(400)
+    if size > HEADER_BYTES_MAX:
+        raise Refused(431)
 
 
 def path_of(target: bytes) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from streamer.cli.inspection import inspect
-from tests.support.service import CONFIG, clean_environment, run_command
+from tests.support.service import CONFIG, ROOT, clean_environment, run_command
 from tests.support.users import without_rights
 
 HOOK = '[destinations.hook]\nkind = "http"\nurl = "https://example.com/events"\n'
@@ -149,3 +149,31 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     checked = run_command("check", "--config", str(path), "--json")
     assert checked.returncode == 0, "a key of another form is the destination's probe's to tell"
     assert "not-a-real-one" not in checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_an_engine_that_is_not_installed_is_told_with_what_to_install(
+    tmp_path: Path, command: str
+) -> None:
+    path = write(tmp_path, CONFIG + '[server]\nengine = "uvicorn"\n')
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['httptools'] = None\n")
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    told = run_command(command, "--config", str(path), environment=environment)
+    assert told.returncode == 78
+    assert 'engine = "uvicorn" needs what is not installed: httptools' in told.stderr
+    assert "--extras" in told.stderr
+    assert run_command("check", "--config", str(path)).returncode == 0
+
+
+def test_only_the_engine_that_is_configured_is_loaded() -> None:
+    script = (
+        "import sys; from streamer.web.engine import make_engine;"
+        "make_engine(sys.argv[1], print);"
+        "print(*{'hypercorn', 'uvicorn'} & set(sys.modules))"
+    )
+    for name in ("hypercorn", "uvicorn"):
+        run = subprocess.run(
+            [sys.executable, "-c", script, name],
+            capture_output=True, text=True, check=True, env=clean_environment(),
+        )  # fmt: skip
+        assert run.stdout.split() == [name]

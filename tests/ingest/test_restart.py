@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from streamer.store import sqlite
+from tests.ingest.conftest import ENGINES
 from tests.ingest.harness import eventually, listen
 from tests.ingest.test_bodies import event
 from tests.support.raw_http import KEY, Address, Sender, call, connect
@@ -101,12 +102,12 @@ async def serving(
     assert ended == 0, (config.parent / "log").read_text()
 
 
-def write_config(directory: Path) -> Path:
+def write_config(directory: Path, engine: str) -> Path:
     """Write a configuration with nothing but an ingest side."""
     path = directory / "streamer.toml"
     path.write_text(
         f'data_dir = "{directory / "data"}"\n'
-        "[server]\nlame_duck_seconds = 0.3\n"
+        f'[server]\nengine = "{engine}"\nlame_duck_seconds = 0.3\n'
         f'[admin]\nbind = "unix:{directory / "admin.sock"}"\n'
         "[outbox]\ningest_floor_bytes = 2\ndrain_floor_bytes = 1\n"
         '[sources.customerio]\nkind = "customerio"\nsigning_keys = [{ env = "TEST_KEY" }]\n'
@@ -114,8 +115,9 @@ def write_config(directory: Path) -> Path:
     return path
 
 
-async def test_no_call_is_lost_on_a_restart(tmp_path: Path) -> None:
-    config = write_config(tmp_path)
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_no_call_is_lost_on_a_restart(tmp_path: Path, engine: str) -> None:
+    config = write_config(tmp_path, engine)
     listener, address = listen(tmp_path)
     record = Record()
     senders = [

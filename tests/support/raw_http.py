@@ -136,6 +136,11 @@ class Sender:
         assert answer is not None, "the connection was closed without an answer"
         return answer
 
+    async def until(self, end: bytes) -> bytes:
+        """Read up to these bytes."""
+        async with asyncio.timeout(SECONDS_MAX):
+            return await self._reader.readuntil(end)
+
     async def rest(self) -> bytes:
         """Read until the other side closes."""
         async with asyncio.timeout(SECONDS_MAX):

@@ -7,12 +7,14 @@ import http.client
 import socket
 import time
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
 from streamer.core import limits
 from streamer.core.signature import sign
 from streamer.store import sqlite
+from streamer.web.engine import EngineName
 from tests.support.service import CONFIG, KEY, Service, running_service
 
 DEADLINE_SECONDS = 0.5
@@ -20,6 +22,7 @@ MIB = 2**20
 KIND = 'kind = "customerio"'
 FURTHER = f"""
 [server]
+engine = "ENGINE"
 deadline_seconds = {DEADLINE_SECONDS}
 
 [outbox]
@@ -31,9 +34,12 @@ BODY = b'{"event_id":"01J8ZQ","object_type":"email","metric":"sent"}'
 WEBHOOK = "/webhooks/customerio"
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running_service(tmp_path_factory.mktemp("listeners"), SETTINGS) as running:
+@pytest.fixture(scope="module", params=get_args(EngineName))
+def service(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Service]:
+    settings = SETTINGS.replace("ENGINE", request.param)
+    with running_service(tmp_path_factory.mktemp("listeners"), settings) as running:
         yield running
 
 

@@ -186,6 +186,42 @@ async def test_a_connection_that_stays_idle_is_closed_and_one_that_waits_is_not(
     listener.close()
 
 
+async def test_a_head_that_comes_too_slowly_ends_like_silence(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a few such senders would take all the places for ever."""
+    for name in get_args(EngineName):
+        monkeypatch.setattr(f"streamer.web.engine_{name}.KEEP_ALIVE_SECONDS", 0.3)
+    listener, address = listen(tmp_path)
+    running = Running(listener, address, engine)
+    async with connect(address) as sender:
+        ended = asyncio.create_task(sender.rest())
+        for byte in REQUEST[:-1] * 20:
+            await sender.send(bytes([byte]))
+            if (await asyncio.wait({ended}, timeout=0.05))[0]:
+                break
+        assert await ended == b""
+    assert running.begun == 0
+    running.stop.set()
+    await running.ended()
+    listener.close()
+
+
+async def test_a_connection_ends_after_so_many_requests(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in get_args(EngineName):
+        monkeypatch.setattr(f"streamer.web.engine_{name}.CONNECTION_REQUESTS_MAX", 2)
+    listener, address = listen(tmp_path)
+    running = Running(listener, address, engine)
+    async with connect(address) as sender:
+        assert [(await sender.ask(REQUEST)).closes for _ in range(2)] == [False, True]
+        assert await sender.rest() == b""
+    running.stop.set()
+    await running.ended()
+    listener.close()
+
+
 async def test_the_grace_is_for_requests_and_not_for_idle_connections(
     tmp_path: Path, engine: Engine
 ) -> None:
