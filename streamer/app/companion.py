@@ -128,6 +128,8 @@ class Companion:
                 await self._close_books()
                 tasks.cancel_scope.cancel()
         finally:
+            if self._telling is not None:
+                self._telling.cancel()
             await self._writer.aclose()
         return not self._ending.failed
 
@@ -199,17 +201,24 @@ class Companion:
         self._channel.say(Failed(self._ending.reason))
 
     def _hear_of(self, lane_keys: Collection[int]) -> None:
-        """Remember for whom there is something new, and tell it soon."""
+        """Tell at once for whom there is something new, unless something was told just now."""
         self._news.update(lane_keys)
         if self._telling is None:
-            running = asyncio.get_running_loop()
-            self._telling = running.call_later(COMPANION_NEWS_SECONDS, self._tell_news)
+            self._tell_news()
+            self._wait_for_more()
+
+    def _wait_for_more(self) -> None:
+        running = asyncio.get_running_loop()
+        self._telling = running.call_later(COMPANION_NEWS_SECONDS, self._tell_more)
+
+    def _tell_more(self) -> None:
+        self._telling = None
+        if self._news:
+            self._tell_news()
+            self._wait_for_more()
 
     def _tell_news(self) -> None:
         """Wake the drains; who does not listen looks by itself now and then."""
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
         if not self._channel.is_clogged:
             self._channel.say(Stored(list(self._news), *self._writer.take_written()))
         self._news.clear()

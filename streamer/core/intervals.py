@@ -147,9 +147,9 @@ COMPANION_START_SECONDS = 60.0
 """How long a further ingest process may take until it could take calls; a fraction of a second is
 usual."""
 
-COMPANION_NEWS_SECONDS = 0.01
-"""How soon the drains hear what a further process has stored. A busy one tells a hundred times a
-second, and not with each commit."""
+COMPANION_NEWS_SECONDS = 0.05
+"""Until a further process tells again that it has stored something, so that the drains hear of it.
+The first is told at once; a busy process tells twenty times a second, and not with each commit."""
 
 COMPANION_REPORT_SECONDS = 1.0
 """How often a further process tells its counts and alarms, and that it is alive."""

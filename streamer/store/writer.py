@@ -300,11 +300,14 @@ class Writer:
                 await old.aclose()
 
     async def _checkpoint_when_due(self) -> None:
-        if self._checkpoints and (
+        if self._checkpoint_is_due():
+            await self.checkpoint()
+
+    def _checkpoint_is_due(self) -> bool:
+        return self._checkpoints and (
             self._since_checkpoint_bytes >= CHECKPOINT_BYTES
             or self._since_checkpoint >= CHECKPOINT_TRANSACTIONS
-        ):
-            await self.checkpoint()
+        )
 
     def take_written(self) -> tuple[int, int]:
         """Return transactions and bytes since the last call, for whoever makes the checkpoints."""
@@ -316,7 +319,8 @@ class Writer:
         """Count what another writer has appended to the log, ``size`` bytes of bodies."""
         self._since_checkpoint += transactions
         self._since_checkpoint_bytes += size
-        self._wake.set()
+        if self._checkpoint_is_due():
+            self._wake.set()
 
     async def checkpoint(self) -> None:
         """Move the log into the database, if anything was written since the last time."""
