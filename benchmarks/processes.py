@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, help="rounds of both")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--processes", type=int, default=2, help="of the larger service")
+    parser.add_argument("--engine", default="hypercorn", help="of both services")
 
 
 @contextmanager
@@ -110,9 +111,11 @@ def measure(options: argparse.Namespace) -> Measured:
     load_cores = {max(cores)} if apart else cores
     with ExitStack() as running, on_cores(cores - load_cores if apart else cores):
         directory: Path = options.directory
-        one = running.enter_context(server.streamer(directory / "one"))
-        table = f"[server]\nprocesses = {options.processes}\n"
-        several = running.enter_context(server.streamer(directory / "several", table))
+        table = f'[server]\nengine = "{options.engine}"\nprocesses = '
+        one = running.enter_context(server.streamer(directory / "one", f"{table}1\n"))
+        several = running.enter_context(
+            server.streamer(directory / "several", f"{table}{options.processes}\n")
+        )
         pair = Pair(options, one, several)
         for warm in (one, several):
             pair.round(warm, WARM_UP_EVENTS, load_cores)
@@ -124,7 +127,8 @@ def measure(options: argparse.Namespace) -> Measured:
         )
         memory = [one.resident_bytes_each(), several.resident_bytes_each()]
     figures = [*_figures(*found, apart=apart), *_memory(*memory)]
-    return Measured(figures, {"connections": options.connections, **_details(*found)})
+    settings = {"connections": options.connections, "engine": options.engine}
+    return Measured(figures, {**settings, **_details(*found)})
 
 
 def _figures(

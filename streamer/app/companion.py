@@ -45,7 +45,7 @@ from streamer.app.watch import Watch
 from streamer.clock import SystemClock
 from streamer.core import alarms
 from streamer.core.intervals import COMPANION_NEWS_SECONDS, COMPANION_REPORT_SECONDS
-from streamer.core.limits import ACCEPT_AT_ONCE_SHARED, CLOSE_SECONDS_MIN
+from streamer.core.limits import CLOSE_SECONDS_MIN
 from streamer.ingest.front import Front
 from streamer.observe import log
 from streamer.observe.board import Board
@@ -157,7 +157,7 @@ class Companion:
             engine=self._start.engine,
             connections_max=listeners.connections_max() // len(self._sockets),
             on_full=partial(self._board.note, alarms.CONNECTIONS_FULL, "ingest"),
-            accept_at_once_max=ACCEPT_AT_ONCE_SHARED,
+            shared=True,
         )
 
     async def _close_books(self) -> None:

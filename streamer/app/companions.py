@@ -47,7 +47,6 @@ from streamer.clock import Clock
 from streamer.core.alarms import ALARMS
 from streamer.core.errors import StreamerError
 from streamer.core.intervals import COMPANION_SILENCE_SECONDS, COMPANION_START_SECONDS
-from streamer.core.limits import ACCEPT_AT_ONCE_MAX, ACCEPT_AT_ONCE_SHARED
 from streamer.ingest.front import Front
 from streamer.observe.board import Board
 from streamer.store.sources import Tally
@@ -175,9 +174,9 @@ class Companions:
         return [one.stats for one in self._all]
 
     @property
-    def accept_at_once_max(self) -> int:
-        """How many connections to accept in one step, so that the others get some."""
-        return ACCEPT_AT_ONCE_SHARED if self._all else ACCEPT_AT_ONCE_MAX
+    def share(self) -> bool:
+        """Tell whether there are any, with whom the ingest listener is shared."""
+        return bool(self._all)
 
     @property
     def pids(self) -> list[int]:

@@ -30,7 +30,7 @@ from streamer.app.control import Control
 from streamer.app.ending import Ending
 from streamer.app.fleet import Fleet
 from streamer.app.janitor import Janitor
-from streamer.app.listening import Listening
+from streamer.app.listening import INGEST_NAME, Listening
 from streamer.app.outlook import Outlook
 from streamer.app.prepare import Prepared
 from streamer.app.reload import Reloader
@@ -262,7 +262,7 @@ class Service:
             engine=self.started_with.server.engine,
             connections_max=connections_max,
             on_full=partial(self.board.note, alarms.CONNECTIONS_FULL, name),
-            accept_at_once_max=self.companions.accept_at_once_max,
+            shared=self.companions.share and name == INGEST_NAME,
         )
 
     async def _leave(self) -> None:

@@ -143,6 +143,10 @@ SURVEY_PAUSE_SECONDS = 0.02
 
 # Several processes.
 
+ACCEPT_PAUSE_SECONDS = 0.001
+"""How long a process accepts nobody after it has accepted some, where several share a listener:
+time for another one to wake up. Four thousand connections a second are left to each."""
+
 COMPANION_START_SECONDS = 60.0
 """How long a further ingest process may take until it could take calls; a fraction of a second is
 usual."""

@@ -377,9 +377,9 @@ again after a crash, which costs less than a write each time."""
 
 # Several processes.
 
-ACCEPT_AT_ONCE_SHARED = 1
-"""Connections accepted in one step where several processes share a listener: each takes one and
-has something to do, while the next one is another's. By dozens, one process takes all there are."""
+ACCEPT_AT_ONCE_SHARED = 4
+"""Connections accepted in one step where several processes share a listener; the next are another's
+while this one pauses. By dozens, one process takes all that come at once."""
 
 CHANNEL_BYTES_MAX = MIB
 """What one process may have said to another that did not listen yet. A thousand times the usual;

@@ -14,7 +14,6 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from streamer.core.limits import (
-    ACCEPT_AT_ONCE_MAX,
     CONNECTIONS_MAX,
     FAREWELL_SECONDS,
     IDLE_SECONDS_MIN,
@@ -37,7 +36,7 @@ class Connections:
         *,
         connections_max: int,
         on_full: Callable[[str], None],
-        accept_at_once_max: int = ACCEPT_AT_ONCE_MAX,
+        shared: bool = False,
     ) -> None:
         self._engine = engine
         self._connections_max = connections_max
@@ -47,7 +46,7 @@ class Connections:
             connections_max=connections_max,
             make_room=self._make_room,
             on_full=on_full,
-            at_once_max=accept_at_once_max,
+            shared=shared,
         )
 
     def _make_room(self) -> None:
@@ -94,7 +93,7 @@ async def run_server(
     engine: EngineName = "hypercorn",
     connections_max: int = CONNECTIONS_MAX,
     on_full: Callable[[str], None] = lambda reason: None,
-    accept_at_once_max: int = ACCEPT_AT_ONCE_MAX,
+    shared: bool = False,
 ) -> None:
     """Serve ``application`` on a bound socket until ``stop`` returns.
 
@@ -102,6 +101,7 @@ async def run_server(
     itself stays open: its owner closes it, or its service manager keeps it,
     with those who wait there to be accepted; so do those for whom there is no
     place among ``connections_max``, or no descriptor: ``on_full`` is told which.
+    A listener that other processes serve as well is to be ``shared``.
     """
     made = make_engine(engine, application)
     listener.setblocking(False)
@@ -111,7 +111,7 @@ async def run_server(
         listener,
         connections_max=connections_max,
         on_full=on_full,
-        accept_at_once_max=accept_at_once_max,
+        shared=shared,
     )
     try:
         await stop()

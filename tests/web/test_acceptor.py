@@ -17,7 +17,7 @@ import structlog
 
 from streamer.app import listeners
 from streamer.core.intervals import ROOM_SECONDS
-from streamer.core.limits import CONNECTIONS_MAX
+from streamer.core.limits import ACCEPT_AT_ONCE_SHARED, CONNECTIONS_MAX
 from streamer.web import server
 from streamer.web.acceptor import Acceptor
 from tests.ingest.harness import Engine, eventually, listen
@@ -144,11 +144,10 @@ def test_connections_leave_descriptors_for_everything_else(
     assert listeners.connections_max() == connections
 
 
-@pytest.mark.parametrize(("at_once_max", "most"), [(1, 1), (64, 5)])
-async def test_no_more_are_accepted_in_one_step_than_allowed(
-    tmp_path: Path, at_once_max: int, most: int
+@pytest.mark.parametrize(("shared", "most"), [(True, ACCEPT_AT_ONCE_SHARED), (False, 9)])
+async def test_of_those_who_come_at_once_some_are_left_to_whoever_shares_the_listener(
+    tmp_path: Path, shared: bool, most: int
 ) -> None:
-    """One by one, another process that shares the listener gets some of those who come at once."""
     served = asyncio.Event()
 
     async def serve(accepted: socket.socket) -> None:
@@ -159,13 +158,13 @@ async def test_no_more_are_accepted_in_one_step_than_allowed(
     with listener:
         listener.setblocking(False)
         assert isinstance(address, tuple)
-        waiting = [socket.create_connection(address) for _ in range(5)]
+        waiting = [socket.create_connection(address) for _ in range(9)]
         acceptor = Acceptor(
             listener, serve, connections_max=100, make_room=lambda: None,
-            on_full=lambda reason: None, at_once_max=at_once_max,
+            on_full=lambda reason: None, shared=shared,
         )  # fmt: skip
         steps = []
-        while len(acceptor.tasks) < 5:
+        while len(acceptor.tasks) < 9:
             before = len(acceptor.tasks)
             await asyncio.sleep(0)
             steps.append(len(acceptor.tasks) - before)
