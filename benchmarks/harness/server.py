@@ -56,6 +56,14 @@ class Server:
         """Return the memory that its processes hold; what they share counts for each."""
         return sum(_resident_bytes(pid) for pid in self.pids())
 
+    def cpu_seconds_each(self) -> list[float]:
+        """Return the processor time of each of its processes, in the order of `pids`."""
+        return [_cpu_seconds(pid) for pid in self.pids()]
+
+    def resident_bytes_each(self) -> list[int]:
+        """Return the memory that each of its processes holds, in the order of `pids`."""
+        return [_resident_bytes(pid) for pid in self.pids()]
+
     def is_running(self) -> bool:
         """Say whether the process is still there."""
         return self._popen.poll() is None

@@ -53,6 +53,11 @@ class Ending:
             self.asked_at = self._clock.monotonic()
             self._asked.set()
 
+    def fail(self, reason: str) -> None:
+        """Ask for a stop because of a failure that was told already."""
+        self.failed = True
+        self.ask(reason)
+
     async def wait(self) -> None:
         """Wait until somebody asks."""
         await self._asked.wait()
@@ -63,8 +68,7 @@ class Ending:
             await work()
         except Exception as error:  # whatever it is, those being answered must not feel it
             tell_failure(part, error, first=not self.failed)
-            self.failed = True
-            self.ask(f"{part} failed")
+            self.fail(f"{part} failed")
 
 
 def tell_failure(part: str, error: BaseException, *, first: bool = True) -> None:

@@ -39,7 +39,7 @@ from streamer.store import alarms as stored_alarms
 from streamer.store import copies, prune, sources
 from streamer.store.sources import Tally
 from streamer.store.sqlite import Connection
-from streamer.store.writer import Writer
+from streamer.store.writer import Writer, WriterStats
 
 T = TypeVar("T")
 
@@ -62,7 +62,9 @@ class Janitor:
         outlook: Outlook,
         room: RoomWatch,
         on_room: Callable[[Room], None],
+        others: Callable[[], Sequence[WriterStats]] = tuple,
     ) -> None:
+        """Look after the database of ``writer``, and of what is said of ``others`` beside it."""
         self.retention_days = retention_days
         self.alive_until = 0.0
         self.room = room
@@ -71,6 +73,7 @@ class Janitor:
         self._wal_path = path.with_name(path.name + "-wal")
         self._front = front
         self._writer = writer
+        self._others = others
         self._board = board
         self._clock = clock
         self._clock_watch = ClockWatch(clock, boot=boot_number())
@@ -92,7 +95,7 @@ class Janitor:
             with self._upkeep.step("disk"):
                 self._look_at_room()
             self._look_at_log()
-            self._look_at_writer()
+            self.look_at_writers()
             await self._write_down()
             now = self._clock.monotonic()
             if now >= self._next_checkpoint:
@@ -157,12 +160,15 @@ class Janitor:
         else:
             self._board.clear(alarms.WAL_LARGE, "")
 
-    def _look_at_writer(self) -> None:
-        stats = self._writer.stats
-        if stats.take_busy():
+    def look_at_writers(self) -> None:
+        """Tell of locks and disk errors that this process's writer or another's has met."""
+        every = [self._writer.stats, *self._others()]
+        met = [stats.take_busy() for stats in every]
+        if any(met):
             self._board.note(alarms.DATABASE_LOCKED, "", "commits waited for the lock")
-        if stats.disk_errors_in_row:
-            self._board.note(alarms.DATABASE_FAILING, "", f"{stats.disk_errors_in_row} in a row")
+        errors = max(stats.disk_errors_in_row for stats in every)
+        if errors:
+            self._board.note(alarms.DATABASE_FAILING, "", f"{errors} in a row")
         else:
             self._board.clear(alarms.DATABASE_FAILING, "")
 

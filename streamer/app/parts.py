@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from streamer.app import terms
+from streamer.app.channel import Start
+from streamer.app.terms import SourceTerms, Terms
 from streamer.clock import Clock
 from streamer.config import formats
 from streamer.config.model import Config
@@ -13,29 +16,36 @@ from streamer.config.settings import Setting, settings_of
 from streamer.core.alarms import Alarm
 from streamer.core.retry import RetryPolicy
 from streamer.core.selection import Selection
-from streamer.core.signature import Verifier
 from streamer.destinations import registry
 from streamer.destinations.base import Destination
 from streamer.destinations.common_options import CommonOptions
 from streamer.drain.shared import DrainPolicy
 from streamer.ingest.source import Source
 from streamer.observe.board import Board
+from streamer.store.turns import Turns
 from streamer.store.writer import Writer
 
 
 def make_sources(config: Config, secrets: Secrets, *, body_bytes_max: int) -> dict[str, Source]:
     """Prepare every configured source for verifying calls."""
-    return {
-        name: Source(
-            name=name,
-            verifier=Verifier([secrets.of(key).encode() for key in options.signing_keys]),
-            refuse_bad_signature=options.on_bad_signature == "401",
-            body_bytes_max=body_bytes_max,
-            age_warn_seconds=options.age_warn_seconds,
-            age_limit_seconds=options.age_limit_seconds,
-        )
-        for name, options in config.sources.items()
-    }
+    return terms.make_sources(make_terms(config, secrets), body_bytes_max=body_bytes_max)
+
+
+def make_terms(config: Config, secrets: Secrets) -> Terms:
+    """Say on which terms calls are taken, in this process and in others."""
+    return Terms(
+        sources={
+            name: SourceTerms(
+                signing_keys=tuple(secrets.of(key) for key in options.signing_keys),
+                refuse_bad_signature=options.on_bad_signature == "401",
+                age_warn_seconds=options.age_warn_seconds,
+                age_limit_seconds=options.age_limit_seconds,
+            )
+            for name, options in config.sources.items()
+        },
+        quarantine_bytes_max=config.outbox.quarantine_bytes_max,
+        log_level=config.log.level,
+    )
 
 
 def make_destination(
@@ -89,14 +99,36 @@ def make_policy(options: CommonOptions) -> DrainPolicy:
 
 
 def make_writer(config: Config, clock: Clock) -> Writer:
-    """Make the writer; it opens its connection later."""
-    outbox = config.outbox
+    """Make the main process's writer; it opens its connection later."""
+    outbox, processes = config.outbox, config.server.processes
+    directory = config.database_path.parent
     return Writer(
         config.database_path,
         clock,
         quarantine_bytes_max=outbox.quarantine_bytes_max,
         queue_bytes_max=outbox.queue_bytes_max,
         queue_events_max=outbox.queue_events_max,
+        turns=Turns(directory, writers=processes) if processes > 1 else None,
+    )
+
+
+def make_start(config: Config, secrets: Secrets, *, instance: str, under_journal: bool) -> Start:
+    """Say all that a companion has to know."""
+    server, outbox = config.server, config.outbox
+    return Start(
+        processes=server.processes,
+        instance=instance,
+        database=str(config.database_path),
+        engine=server.engine,
+        terms=make_terms(config, secrets),
+        body_bytes_max=outbox.body_max_bytes,
+        queue_bytes_max=outbox.queue_bytes_max,
+        queue_events_max=outbox.queue_events_max,
+        deadline_seconds=server.deadline_seconds,
+        lame_duck_seconds=server.lame_duck_seconds,
+        graceful_seconds=server.graceful_seconds,
+        log_format=config.log.format,
+        under_journal=under_journal,
     )
 
 

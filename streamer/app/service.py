@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Collection, Mapping
+import sys
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 
 import anyio
@@ -23,10 +24,13 @@ import structlog
 from anyio.abc import TaskGroup
 
 from streamer.app import listeners, parts, systemd, telling
+from streamer.app.channel import Start
+from streamer.app.companions import Companions, Made
 from streamer.app.control import Control
 from streamer.app.ending import Ending
 from streamer.app.fleet import Fleet
 from streamer.app.janitor import Janitor
+from streamer.app.listening import INGEST_NAME, Listening
 from streamer.app.outlook import Outlook
 from streamer.app.prepare import Prepared
 from streamer.app.reload import Reloader
@@ -40,6 +44,7 @@ from streamer.config.generated import ensure_admin_token
 from streamer.config.model import Config
 from streamer.config.secrets import Secrets
 from streamer.core import alarms
+from streamer.core.intervals import COMPANION_END_SECONDS
 from streamer.core.limits import ADMIN_CONNECTIONS_MAX, CLOSE_SECONDS_MIN
 from streamer.ingest.front import Front
 from streamer.ingest.source import Source
@@ -48,7 +53,7 @@ from streamer.store import facts, sqlite, status
 from streamer.store.connection import Database
 from streamer.store.status import Status
 from streamer.web.admin import make_admin
-from streamer.web.engine import Application, require_installed
+from streamer.web.engine import Application
 from streamer.web.health import Health
 from streamer.web.metrics import ProcessFigures
 from streamer.web.public import make_public
@@ -56,31 +61,9 @@ from streamer.web.server import run_server
 
 _log = structlog.get_logger("streamer.service")
 
-INGEST_NAME = "ingest"
-"""What the socket unit calls the ingest listener."""
-
-
-class Listening:
-    """The two sockets, bound before anything else is started."""
-
-    def __init__(self, config: Config, inherited: Mapping[str, tuple[int, ...]]) -> None:
-        require_installed(config.server.engine)
-        handed = inherited.get(INGEST_NAME) or next(iter(inherited.values()), ())
-        self.ingest: list[socket.socket] = [listeners.adopt(one) for one in handed] or [
-            listeners.bind(config.server.bind, "server.bind")
-        ]
-        self.admin: socket.socket = listeners.bind(config.admin.bind, "admin.bind")
-        self.ingest_urls = [listeners.describe(one) for one in self.ingest]
-        self.admin_url = listeners.describe(self.admin)
-
-    def close(self) -> None:
-        """Stop listening, where the service manager does not keep the socket."""
-        for listener in (*self.ingest, self.admin):
-            listener.close()
-
 
 class Service:
-    """One process: a server, a writer, and a drain for each destination."""
+    """The main process: a server, a writer, a drain for each destination, and its companions."""
 
     def __init__(
         self,
@@ -92,6 +75,7 @@ class Service:
         prepared: Prepared,
         reloader: Reloader,
         signals: Signals,
+        made: Sequence[Made] = (),
     ) -> None:
         self.config = config
         self.started_with = config
@@ -123,16 +107,15 @@ class Service:
             refuses=self._refuses,
             write_probe=self._write_probe,
         )
-        self.front = Front(
-            make_public(self.health),
-            sources=parts.make_sources(
-                config, secrets, body_bytes_max=config.outbox.body_max_bytes
-            ),
+        self.front = self._make_front()
+        self.companions = Companions(
+            made,
             writer=self.writer,
-            clock=clock,
+            front=self.front,
             board=self.board,
-            deadline_seconds=config.server.deadline_seconds,
-            body_memory_bytes_max=config.outbox.queue_bytes_max,
+            clock=clock,
+            ending=self.ending,
+            on_stored=self._hear_of,
         )
         self.switch_on = self._make_switch_on()
         self.janitor = self._make_janitor()
@@ -143,12 +126,27 @@ class Service:
         self.fleet.hear_of(lane_keys)
         self.survey.hear()
 
+    def _make_front(self) -> Front:
+        outbox = self.config.outbox
+        return Front(
+            make_public(self.health),
+            sources=parts.make_sources(
+                self.config, self._secrets, body_bytes_max=outbox.body_max_bytes
+            ),
+            writer=self.writer,
+            clock=self._clock,
+            board=self.board,
+            deadline_seconds=self.config.server.deadline_seconds,
+            body_memory_bytes_max=outbox.queue_bytes_max,
+        )
+
     def _make_janitor(self) -> Janitor:
         config = self.config
         return Janitor(
             path=config.database_path,
             front=self.front,
             writer=self.writer,
+            others=lambda: self.companions.stats,
             board=self.board,
             clock=self._clock,
             retention_days=config.outbox.retention_days,
@@ -187,6 +185,7 @@ class Service:
                 # Before anything is served: a signal's default would cut a call off.
                 self._signals.catch(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
                 self._guard(tasks, "the signal receiver", self._obey_signals)
+                self.companions.begin(tasks, self._start_of_companions())
                 await self._start(tasks)
                 await self._serve_all(listening, announce)
                 await self._close_books()
@@ -208,6 +207,12 @@ class Service:
         finally:
             self._writer_ended.set()
 
+    def _start_of_companions(self) -> Start:
+        under_journal = systemd.is_journal(sys.stderr.fileno())
+        return parts.make_start(
+            self.config, self._secrets, instance=self.health.instance, under_journal=under_journal
+        )
+
     async def _start(self, tasks: TaskGroup) -> None:
         plan = self.fleet.plan(self.config.destinations, self._secrets)
         await self.fleet.follow(tasks, plan, stop_seconds=0)
@@ -222,23 +227,29 @@ class Service:
         self._guard(tasks, "the switching on of webhooks", self.switch_on.run)
 
     async def _serve_all(self, listening: Listening, announce: Callable[[], None]) -> None:
-        """Serve until a stop is asked for, and until servers and drains have ended."""
+        """Serve until a stop is asked for, and until servers, drains and companions have ended."""
+        await self.ending.guard("the start of the others", self.companions.gather)
         async with anyio.create_task_group() as serving:
-            for listener in listening.ingest:
-                most = listeners.connections_max() // len(listening.ingest)
-                serve = partial(self._serve, self.front, listener, "ingest", most)
-                self._guard(serving, "the ingest server", serve)
-            admin = partial(
-                self._serve, self._make_admin(), listening.admin, "admin", ADMIN_CONNECTIONS_MAX
-            )
-            self._guard(serving, "the admin server", admin)
-            announce()
-            systemd.notify_ready(self._one_line())
-            self.switch_on.serving.set()
+            if not self.ending.is_asked:
+                self._begin_to_serve(serving, listening)
+                announce()
+                systemd.notify_ready(self._one_line())
+                self.switch_on.serving.set()
             await self.ending.wait()
             await self._reloader.stop()
             await self._leave()
             await self.fleet.stop(self._seconds_left())
+            await self.companions.end(self._seconds_left() + COMPANION_END_SECONDS)
+
+    def _begin_to_serve(self, serving: TaskGroup, listening: Listening) -> None:
+        for listener in listening.ingest:
+            most = listeners.connections_max() // len(listening.ingest)
+            serve = partial(self._serve, self.front, listener, "ingest", most)
+            self._guard(serving, "the ingest server", serve)
+        admin = partial(
+            self._serve, self._make_admin(), listening.admin, "admin", ADMIN_CONNECTIONS_MAX
+        )
+        self._guard(serving, "the admin server", admin)
 
     async def _serve(
         self, application: Application, listener: socket.socket, name: str, connections_max: int
@@ -251,6 +262,7 @@ class Service:
             engine=self.started_with.server.engine,
             connections_max=connections_max,
             on_full=partial(self.board.note, alarms.CONNECTIONS_FULL, name),
+            shared=self.companions.share and name == INGEST_NAME,
         )
 
     async def _leave(self) -> None:
@@ -259,6 +271,7 @@ class Service:
         seconds = self.started_with.server.lame_duck_seconds
         _log.info("service.leaving", seconds=seconds, reason=self.ending.reason)
         self.front.gate.leaving = True
+        self.companions.leave()
         await self._clock.sleep(seconds)
         self._leave_until = self._clock.monotonic() + self.started_with.server.graceful_seconds
         self._stop_servers.set()
@@ -293,6 +306,7 @@ class Service:
         self.config = config
         self._secrets = secrets
         self.front.sources = sources
+        self.companions.follow(parts.make_terms(config, secrets))
         self.janitor.retention_days = config.outbox.retention_days
         self.writer.quarantine_bytes_max = config.outbox.quarantine_bytes_max
         self.janitor.outlook.quarantine_bytes_max = config.outbox.quarantine_bytes_max
@@ -321,13 +335,15 @@ class Service:
         return await self._reader.run(lambda db: status.read(db, now=self._clock.now()))
 
     def _read_figures(self) -> ProcessFigures:
+        others = self.companions.stats
         return ProcessFigures(
             alarms=dict(self.board.counts),
-            transactions=self.writer.stats.transactions,
-            busy=self.writer.stats.busy,
+            processes=1 + len(others),
+            transactions=sum(stats.transactions for stats in (self.writer.stats, *others)),
+            busy=sum(stats.busy for stats in (self.writer.stats, *others)),
             wal_bytes=self.janitor.wal_bytes(),
             disk_free_bytes=self.janitor.room.last.free_bytes,
-            loop_lag_seconds=self.watch.loop_lag_seconds,
+            loop_lag_seconds=max(self.watch.loop_lag_seconds, self.companions.loop_lag_seconds()),
             settle_retries=self.fleet.settle_retries(),
             version=telling.program_version(),
             sqlite=sqlite.VERSION,
@@ -345,16 +361,21 @@ class Service:
     def _on_room(self, room: Room) -> None:
         self.fleet.block(room.drain_stops)
         self.survey.blocked = room.drain_stops
+        self.companions.set_disk_full(room.ingest_stops)
 
     def _alive_until(self) -> dict[str, float]:
         return {
             **self.fleet.alive_until(),
+            **self.companions.alive_until(),
             "janitor": self.janitor.alive_until,
             "control": self.control.alive_until,
         }
 
     def _one_line(self) -> str:
-        return f"{self.writer.stats.transactions} commits, {len(self.fleet.drains)} destinations"
+        figures = [self.writer.stats, *self.companions.stats]
+        commits = sum(stats.transactions for stats in figures)
+        others = f", {len(figures)} processes" if len(figures) > 1 else ""
+        return f"{commits} commits, {len(self.fleet.drains)} destinations{others}"
 
     def _note_sqlite(self) -> None:
         if sqlite.is_safe_version(sqlite.VERSION):

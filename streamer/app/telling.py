@@ -29,12 +29,20 @@ def program_version() -> str:
         return "not installed"
 
 
-def say_started(config: Config, file: Path | None, *, ingest: Sequence[str], admin: str) -> None:
-    """Log what runs, where, and with what, once everything is up."""
+def say_started(
+    config: Config,
+    file: Path | None,
+    *,
+    ingest: Sequence[str],
+    admin: str,
+    others: Sequence[int] = (),
+) -> None:
+    """Log what runs, where, and with what, once everything is up; ``others`` are processes."""
     _log.info(
         "service.started",
         version=program_version(),
         pid=os.getpid(),
+        **({"other_pids": list(others)} if others else {}),
         config="built-in default" if file is None else str(file),
         data_dir=str(config.database_path.parent),
         ingest=list(ingest),

@@ -17,7 +17,7 @@ from cyclopts.validators import Number
 
 from streamer.clock import SystemClock
 from streamer.core.errors import StoreBusy, StoreError, UsageError
-from streamer.store import lockfile, migrate, sqlite
+from streamer.store import lockfile, migrate, sqlite, turns
 from streamer.store.sqlite import Connection
 
 if TYPE_CHECKING:
@@ -84,18 +84,24 @@ def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     connection = sqlite.open_writer(config.database_path)
     try:
         _require_this_schema(connection)
-        _begin(connection)
-        try:
-            result = work(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        with turns.beside_the_service(config.database_path.parent):
+            result = _transact(connection, work)
     except sqlite.Error as error:
         raise sqlite.map_error(error) from error
     finally:
         connection.close()
+    return result
+
+
+def _transact(connection: Connection, work: Callable[[Connection], T]) -> T:
+    _begin(connection)
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
     return result
 
 

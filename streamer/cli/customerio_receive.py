@@ -17,9 +17,10 @@ from typing import TypeVar
 import anyio
 import msgspec
 
+from streamer.app.listening import Listening
 from streamer.app.prepare import Prepared, make_data_directory, prepare_database
 from streamer.app.reload import Reloader
-from streamer.app.service import Listening, Service
+from streamer.app.service import Service
 from streamer.app.signals import Signals
 from streamer.clock import SystemClock
 from streamer.config.model import Config

@@ -73,6 +73,11 @@ def look_inside(config: Config, found: Inspection) -> list[Finding]:
         ("database", "the database", partial(database.database, config)),
         ("alarms", "the alarms", partial(database.calls_and_alarms, config)),
         ("disk", "the disk", partial(machine.disk, directory, config.outbox)),
+        (
+            "processes",
+            "the processes",
+            partial(machine.processes, config.server.processes),
+        ),
         ("permissions", "who can read the data", partial(permissions.data_files, directory)),
     )
     findings = [finding for code, what, look in looks for finding in guarded(code, what, look)]

@@ -6,18 +6,20 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import anyio
 import structlog
 
-from streamer.app import garbage, systemd
+from streamer.app import companions, garbage, loop, systemd
+from streamer.app.companions import Made
 from streamer.app.ending import tell_failure
+from streamer.app.listening import Listening
 from streamer.app.prepare import Prepared, make_data_directory, prepare_database
 from streamer.app.reload import Reloader
-from streamer.app.service import Listening, Service
+from streamer.app.service import Service
 from streamer.app.signals import Signals
 from streamer.app.telling import say_started
 from streamer.cli.calling import called_as
@@ -69,12 +71,14 @@ def _serve(config: Path | None, loaded: Loaded, signals: Signals) -> bool:
     new_key = _first_key(loaded)
     secrets = resolve_all(settings, os.environ)
     clock = SystemClock()
-    with lockfile.hold(settings.database_path.parent):
+    with lockfile.hold(settings.database_path.parent) as lock:
         systemd.notify_status("preparing the database")
         systemd.notify_extend_timeout(START_SECONDS_MAX)
         prepared = prepare_database(settings, now=clock.now())
         listening = Listening(settings, systemd.inherited_sockets())
+        made: list[Made] = []
         try:
+            made += companions.make(settings.server.processes, listening.ingest, lock=lock)
             service = partial(
                 _run,
                 loaded=loaded,
@@ -84,10 +88,13 @@ def _serve(config: Path | None, loaded: Loaded, signals: Signals) -> bool:
                 file=config,
                 signals=signals,
                 new_key=new_key,
+                made=made,
             )
-            return anyio.run(service, backend_options={"use_uvloop": _has_uvloop()})
+            return loop.run(service)
         finally:
             listening.close()
+            for one in made:
+                one.end()
 
 
 async def _run(
@@ -99,6 +106,7 @@ async def _run(
     file: Path | None,
     signals: Signals,
     new_key: str | None,
+    made: Sequence[Made],
 ) -> bool:
     clock = SystemClock()
     reader = await connect_reader(loaded.config.database_path)
@@ -111,9 +119,10 @@ async def _run(
             prepared=prepared,
             reloader=Reloader(file, Path.cwd(), clock),
             signals=signals,
+            made=made,
         )
         garbage.spare_what_stays()
-        return await service.run(listening, lambda: _announce(loaded, listening, new_key))
+        return await service.run(listening, lambda: _announce(loaded, listening, new_key, made))
     finally:
         # A service that ran has closed it, before the writer; one that could not be made has not.
         await reader.aclose()
@@ -127,13 +136,16 @@ def _first_key(loaded: Loaded) -> str | None:
     return key if created else None
 
 
-def _announce(loaded: Loaded, listening: Listening, new_key: str | None) -> None:
+def _announce(
+    loaded: Loaded, listening: Listening, new_key: str | None, made: Sequence[Made]
+) -> None:
     """Say that everything is up: to the log, and to a person if one looks."""
     say_started(
         loaded.config,
         loaded.path,
         ingest=listening.ingest_urls,
         admin=listening.admin_url,
+        others=[one.process.pid for one in made],
     )
     if _a_person_looks(loaded):
         with suppress(OSError):  # a full disk behind it is no reason to serve nobody
@@ -176,11 +188,3 @@ def _banner(loaded: Loaded, listening: Listening, new_key: str | None) -> list[s
         f"Try it          {this} send-sample email.delivered{same}",
         f"Look at it      {this} status{same}",
     ]
-
-
-def _has_uvloop() -> bool:
-    try:
-        import uvloop  # noqa: F401, PLC0415 - there is none for every platform
-    except ImportError:
-        return False
-    return True

@@ -48,7 +48,12 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "hypercorn"
     processes: Annotated[
         int,
-        Meta(ge=1, le=64, description="Ingest processes. This version runs exactly one."),
+        Meta(
+            ge=1,
+            le=64,
+            description="Processes that take calls, on the same socket and into the same "
+            "database; the first one does everything else. No more than cores.",
+        ),
         RESTART,
     ] = 1
     deadline_seconds: Annotated[

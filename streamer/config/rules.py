@@ -8,21 +8,11 @@ from pathlib import Path
 import msgspec
 
 from streamer.config.address import collide, is_local, parse_bind
-from streamer.config.model import Admin, CustomerioSource, Outbox, Server
+from streamer.config.model import Admin, CustomerioSource, Outbox
 from streamer.config.problems import KeyPath, dotted
 from streamer.core.rules import Complaint, Rule
 from streamer.core.selection import validate_pattern
 from streamer.destinations.common_options import Secret
-
-
-def _one_process(processes: int) -> Complaint | None:
-    if processes == 1:
-        return None
-    return Complaint(
-        "processes",
-        "more than one process is not supported by this version",
-        "Set it to 1 or leave it out.",
-    )
 
 
 def _token_beyond_loopback(bind: str, token: Secret | None) -> Complaint | None:
@@ -58,7 +48,6 @@ def _ages(warn: int, limit: int | None) -> Complaint | None:
 
 
 _RULES: Mapping[type[msgspec.Struct], tuple[Rule, ...]] = {
-    Server: (Rule(("processes",), _one_process),),
     Admin: (Rule(("bind", "token"), _token_beyond_loopback),),
     Outbox: (
         Rule(("ingest_floor_bytes", "drain_floor_bytes"), _floors),

@@ -39,7 +39,7 @@ data_dir = @data_dir@
 [server]
 bind = "127.0.0.1:8080"             # or "unix:/run/streamer/ingest.sock"
 #engine = "hypercorn"               # or "uvicorn", faster; needs the extra `uvicorn`
-#processes = 1
+#processes = 1                      # that take calls: no more than cores
 #deadline_seconds = 3.0             # Customer.io hangs up after 4
 #lame_duck_seconds = 2.0
 #graceful_seconds = 20.0

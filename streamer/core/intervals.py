@@ -147,3 +147,31 @@ SURVEY_PAUSE_SECONDS = 0.02
 SURVEY_PAUSE_TIMES = 20
 """The pause behind a piece is at least so many times as long as the piece took: on a busy processor
 it takes long, and calls and drains come first."""
+
+# Several processes.
+
+ACCEPT_PAUSE_SECONDS = 0.001
+"""How long a process accepts nobody after it has accepted some, where several share a listener:
+time for another one to wake up. Four thousand connections a second are left to each."""
+
+COMPANION_START_SECONDS = 60.0
+"""How long a further ingest process may take until it could take calls; a fraction of a second is
+usual."""
+
+COMPANION_NEWS_SECONDS = 0.05
+"""Until a further process tells again that it has stored something, so that the drains hear of it.
+The first is told at once; a busy process tells twenty times a second, and not with each commit."""
+
+COMPANION_REPORT_SECONDS = 1.0
+"""How often a further process tells its counts and alarms, and that it is alive."""
+
+COMPANION_SILENCE_SECONDS = 15.0
+"""A further process that has reported nothing for this long hangs."""
+
+COMPANION_END_SECONDS = 6.0
+"""What a further process may take to end beyond the configured seconds: for calls that were on
+their way, for those that were cancelled, and for its last commit. Then it is killed."""
+
+ORPHANED_SECONDS = 30.0
+"""How long a start waits for the other processes of a service whose main process was killed: they
+still answer the calls that they have."""

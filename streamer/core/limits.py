@@ -385,3 +385,13 @@ again after a crash, which costs less than a write each time."""
 PAIRS_REMEMBERED_MAX = 1_024
 """Pairs of object type and metric for which it is remembered what an event is read with. A hundred
 are known; a sender may invent others, which only cost looking up again."""
+
+# Several processes.
+
+ACCEPT_AT_ONCE_SHARED = 4
+"""Connections accepted in one step where several processes share a listener; the next are another's
+while this one pauses. By dozens, one process takes all that come at once."""
+
+CHANNEL_BYTES_MAX = MIB
+"""What one process may have said to another that did not listen yet. A thousand times the usual;
+beyond it nothing more is said, and the silence tells the watchdog."""

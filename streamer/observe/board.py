@@ -35,7 +35,9 @@ class Change(msgspec.Struct, frozen=True):
 class Board:
     """Alarms of this process."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, logs: bool = True) -> None:
+        """Log what is raised, unless the board of another process that is told does so."""
+        self._logs = logs
         self.counts: dict[Key, int] = {}
         """How often each alarm was raised since the start, for the metrics."""
         self._clock = clock
@@ -57,14 +59,19 @@ class Board:
 
     def note(self, alarm: Alarm, subject: str, message: str) -> None:
         """Raise an alarm about ``subject``, a source or a destination or nothing."""
-        key = (alarm.code, subject)
-        self.counts[key] = self.counts.get(key, 0) + 1
+        self.merge(alarm, Change(alarm.code, subject, message, 1))
+
+    def merge(self, alarm: Alarm, raised: Change) -> None:
+        """Take over that an alarm was raised, once here or several times in another process."""
+        key = (raised.code, raised.subject)
+        self.counts[key] = self.counts.get(key, 0) + raised.times
         before = self._raised.get(key)
-        times = 1 if before is None else before.times + 1
-        self._raised[key] = Change(alarm.code, subject, message, times)
+        times = raised.times if before is None else before.times + raised.times
+        self._raised[key] = Change(raised.code, raised.subject, raised.message, times)
         self._cleared.discard(key)
         self._standing.add(key)
-        self._log(alarm, key, message)
+        if self._logs:
+            self._log(alarm, key, raised.message)
 
     def clear(self, alarm: Alarm, subject: str) -> None:
         """Say that a condition is over; costs nothing when it did not hold."""

@@ -19,11 +19,19 @@ import structlog
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 
-def set_up(*, level: str, form: str, under_journal: bool, stream: TextIO = sys.stderr) -> None:
+def set_up(
+    *,
+    level: str,
+    form: str,
+    under_journal: bool,
+    stream: TextIO = sys.stderr,
+    process: int | None = None,
+) -> None:
     """Send all logging, ours and the libraries', to ``stream``.
 
     ``form`` is ``json``, ``console`` or ``auto`` (console on a terminal).
     ``under_journal`` puts the priority that journald reads before each line.
+    ``process`` says which of several processes it is.
     """
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=stream.isatty() and not os.environ.get("NO_COLOR"))
@@ -34,6 +42,8 @@ def set_up(*, level: str, form: str, under_journal: bool, stream: TextIO = sys.s
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if process is not None:
+        shared.append(_Numbered(process))
     final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
     if under_journal:
         final.append(_Prioritised())
@@ -101,6 +111,19 @@ class _Prioritised:
 
     def __call__(self, _logger: object, name: str, line: object) -> str:
         return f"<{_PRIORITIES.get(name, 6)}>{line}"
+
+
+class _Numbered:
+    """Says with each line which process wrote it."""
+
+    def __init__(self, process: int) -> None:
+        self._process = process
+
+    def __call__(
+        self, _logger: object, _name: str, entry: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        entry["process"] = self._process
+        return entry
 
 
 def _without_exception(

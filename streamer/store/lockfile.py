@@ -2,7 +2,11 @@
 
 The lock is the kernel's (``flock``), so a crash leaves none behind; the file
 stays, because removing it would let two processes lock two files of one name.
-The number of the process is in it for people, and decides nothing.
+The number of the process is in it for people, and for whoever finds that it is
+gone and the directory still held: a service of several processes hands the lock
+on to all of them, and whatever kills the main one, the others may live on for
+some seconds, to answer the calls that they have. Nothing may take the database
+away from under them, so they are waited for.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamer.core.errors import StoreError
+from streamer.core.intervals import ORPHANED_SECONDS
 
 FILE_NAME = "streamer.lock"
 _TRIES = 5
@@ -23,8 +28,11 @@ _PAUSE_SECONDS = 0.02
 
 
 @contextmanager
-def hold(data_dir: Path) -> Iterator[None]:
-    """Keep a data directory to this process; raises `StoreError` when another one has it."""
+def hold(data_dir: Path) -> Iterator[int]:
+    """Keep a data directory to this process; raises `StoreError` when another one has it.
+
+    Gives the descriptor: a process that inherits it holds the directory, too.
+    """
     descriptor = _open(data_dir)
     try:
         if not _lock(descriptor):
@@ -35,9 +43,9 @@ def hold(data_dir: Path) -> Iterator[None]:
             )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        yield descriptor
     finally:
-        os.close(descriptor)  # ends the lock as well
+        os.close(descriptor)  # ends the lock as well, unless another process has inherited it
 
 
 def is_held(data_dir: Path) -> bool:
@@ -74,6 +82,11 @@ def _lock(descriptor: int) -> bool:
         if _take(descriptor, fcntl.LOCK_EX):
             return True
         time.sleep(_PAUSE_SECONDS)
+    until = time.monotonic() + ORPHANED_SECONDS
+    while _is_orphaned(descriptor) and time.monotonic() < until:
+        if _take(descriptor, fcntl.LOCK_EX):
+            return True
+        time.sleep(_PAUSE_SECONDS)
     return False
 
 
@@ -85,6 +98,26 @@ def _take(descriptor: int, operation: int) -> bool:
     return True
 
 
+def _is_orphaned(descriptor: int) -> bool:
+    """Tell whether the main process of those that hold the lock is gone."""
+    number = _number(descriptor)
+    if number is None:
+        return False
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _holder(descriptor: int) -> str:
-    number = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-    return f"process {number}" if number.isdigit() else "another process"
+    number = _number(descriptor)
+    return "another process" if number is None else f"process {number}"
+
+
+def _number(descriptor: int) -> int | None:
+    """Return the number of the process that took the lock last; None if it is not known."""
+    text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    return int(text) if text.isdigit() and 0 < int(text) < 2**31 else None

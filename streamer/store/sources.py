@@ -40,8 +40,8 @@ class SourceCounts(msgspec.Struct):
 class Tally:
     """Counts for several sources, collected before they are written."""
 
-    def __init__(self) -> None:
-        self.by_source: dict[str, SourceCounts] = {}
+    def __init__(self, by_source: dict[str, SourceCounts] | None = None) -> None:
+        self.by_source = {} if by_source is None else by_source
 
     def of(self, source: str) -> SourceCounts:
         """Return the counts of one source, to be added to."""

@@ -24,6 +24,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -42,6 +43,7 @@ from streamer.store.arrival import Arrival, Kept
 from streamer.store.connection import Database, connect_writer
 from streamer.store.group import Group
 from streamer.store.sqlite import Connection
+from streamer.store.turns import Turns
 from streamer.store.waiting import Waiter, WaitingLine
 
 T = TypeVar("T")
@@ -82,13 +84,18 @@ class Writer:
         quarantine_bytes_max: int,
         queue_bytes_max: int,
         queue_events_max: int,
+        turns: Turns | None = None,
+        checkpoints: bool = True,
     ) -> None:
+        """Write with nobody beside, or in ``turns``; only one of those makes ``checkpoints``."""
         self.stats = WriterStats()
         self._path = path
         self._clock = clock
         self.quarantine_bytes_max = quarantine_bytes_max
         self._queue_bytes_max = queue_bytes_max
         self._queue_events_max = queue_events_max
+        self._turns = turns
+        self._checkpoints = checkpoints
         self._arrivals: WaitingLine[Arrival] = WaitingLine()
         self._works: WaitingLine[_Work] = WaitingLine()
         self._wake = asyncio.Event()
@@ -103,7 +110,7 @@ class Writer:
 
     async def open(self) -> None:
         """Open the connection; call before `run`."""
-        self._database = await connect_writer(self._path)
+        await self._opened()
 
     @property
     def is_idle(self) -> bool:
@@ -163,9 +170,12 @@ class Writer:
         if self._database is None:
             raise StoreError("the database is not open at the moment")
         try:
-            return await self._database.run(work)
+            return await self._database.run(self._in_turn(work))
         except sqlite.Error as error:
             raise sqlite.map_error(error) from error
+
+    def _in_turn(self, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
+        return work if self._turns is None else partial(self._turns.during, work)
 
     def stop(self) -> None:
         """Commit what is queued, then let `run` return."""
@@ -180,6 +190,7 @@ class Writer:
                 if self._arrivals or self._works:
                     await self._commit_waiting()
                 else:
+                    await self._checkpoint_when_due()  # others may have written
                     await self._wake.wait()
                     self._wake.clear()
         finally:
@@ -189,6 +200,9 @@ class Writer:
         """Fail whoever still waits and close the connection."""
         self._end()
         await self._close()
+        if self._turns is not None:
+            self._turns.close()
+            self._turns = None
 
     def _end(self) -> None:
         self._ended = True
@@ -208,7 +222,7 @@ class Writer:
         )
         self._committing = True
         try:
-            kept, done = await (await self._opened()).run(group.commit)
+            kept, done = await (await self._opened()).run(self._in_turn(group.commit))
         except (sqlite.Error, StoreError) as error:
             mapped = error if isinstance(error, StoreError) else sqlite.map_error(error)
             await self._failed(mapped, arrivals, works)
@@ -275,6 +289,8 @@ class Writer:
         """Return the connection, a new one if the last was given up."""
         if self._database is None:
             self._database = await connect_writer(self._path)
+            if self._turns is not None:
+                await self._database.run(self._turns.adapt)
         return self._database
 
     async def _close(self) -> None:
@@ -284,11 +300,27 @@ class Writer:
                 await old.aclose()
 
     async def _checkpoint_when_due(self) -> None:
-        if (
+        if self._checkpoint_is_due():
+            await self.checkpoint()
+
+    def _checkpoint_is_due(self) -> bool:
+        return self._checkpoints and (
             self._since_checkpoint_bytes >= CHECKPOINT_BYTES
             or self._since_checkpoint >= CHECKPOINT_TRANSACTIONS
-        ):
-            await self.checkpoint()
+        )
+
+    def take_written(self) -> tuple[int, int]:
+        """Return transactions and bytes since the last call, for whoever makes the checkpoints."""
+        written = self._since_checkpoint, self._since_checkpoint_bytes
+        self._since_checkpoint = self._since_checkpoint_bytes = 0
+        return written
+
+    def note_written(self, transactions: int, size: int) -> None:
+        """Count what another writer has appended to the log, ``size`` bytes of bodies."""
+        self._since_checkpoint += transactions
+        self._since_checkpoint_bytes += size
+        if self._checkpoint_is_due():
+            self._wake.set()
 
     async def checkpoint(self) -> None:
         """Move the log into the database, if anything was written since the last time."""

@@ -18,8 +18,8 @@ from typing import Any
 
 import structlog
 
-from streamer.core.intervals import ROOM_SECONDS
-from streamer.core.limits import ACCEPT_AT_ONCE_MAX
+from streamer.core.intervals import ACCEPT_PAUSE_SECONDS, ROOM_SECONDS
+from streamer.core.limits import ACCEPT_AT_ONCE_MAX, ACCEPT_AT_ONCE_SHARED
 from streamer.observe.log import where
 
 _log = structlog.get_logger("streamer.server")
@@ -38,8 +38,12 @@ class Acceptor:
         connections_max: int,
         make_room: Callable[[], None],
         on_full: Callable[[str], None],
+        shared: bool = False,
     ) -> None:
         """Begin to accept from a listening socket that blocks nobody.
+
+        Where it is ``shared`` by several processes, fewer are taken in one step, and after each
+        there is a pause in which others are woken: or whoever wakes first takes all that come.
 
         ``make_room`` is called while newcomers have to wait; ``on_full`` is told why they do,
         again and again while the system refuses another descriptor.
@@ -50,6 +54,8 @@ class Acceptor:
         self._connections_max = connections_max
         self._make_room = make_room
         self._on_full = on_full
+        self._shared = shared
+        self._at_once_max = ACCEPT_AT_ONCE_SHARED if shared else ACCEPT_AT_ONCE_MAX
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -65,15 +71,16 @@ class Acceptor:
 
     def _take(self) -> None:
         """Accept those who wait; somebody does, or this would not be called."""
-        places = self._connections_max - len(self.tasks)
+        before = len(self.tasks)
+        places = self._connections_max - before
         if places <= 0:
             self._on_full(f"{self._connections_max} connections are open")
             self._wait_for_room()
-        for _ in range(min(places, ACCEPT_AT_ONCE_MAX)):
+        for _ in range(min(places, self._at_once_max)):
             try:
                 accepted, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                break
             except OSError as error:  # no descriptors, or no memory for another
                 self._on_full(f"no connection can be accepted: {error.strerror}")
                 self._wait_for_room()
@@ -82,6 +89,8 @@ class Acceptor:
             task = self._loop.create_task(self._serve(accepted))
             self.tasks.add(task)
             task.add_done_callback(self._forget)
+        if self._shared and len(self.tasks) > before:
+            self._pause(ACCEPT_PAUSE_SECONDS)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
@@ -90,9 +99,13 @@ class Acceptor:
 
     def _wait_for_room(self) -> None:
         """Leave newcomers in the queue, and look again soon."""
-        self._loop.remove_reader(self._listener.fileno())
         self._make_room()
-        self._timer = self._loop.call_later(ROOM_SECONDS, self._look_again)
+        self._pause(ROOM_SECONDS)
+
+    def _pause(self, seconds: float) -> None:
+        """Accept nobody for a while."""
+        self._loop.remove_reader(self._listener.fileno())
+        self._timer = self._loop.call_later(seconds, self._look_again)
 
     def _look_again(self) -> None:
         if len(self.tasks) >= self._connections_max:

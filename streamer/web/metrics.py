@@ -28,6 +28,8 @@ class ProcessFigures(msgspec.Struct, frozen=True):
     wal_bytes: int
     disk_free_bytes: int
     loop_lag_seconds: float
+    """The longest, where there are several processes."""
+    processes: int = 1
     settle_retries: dict[str, int] = {}
     """By destination."""
     version: str = ""
@@ -119,6 +121,7 @@ def _destinations(status: Status) -> Iterable[Metric]:
 
 
 def _process(figures: ProcessFigures) -> Iterable[Metric]:
+    yield _gauge("processes", "Processes that take calls.", figures.processes)
     yield _counter("writer_transactions", "Committed transactions.", figures.transactions)
     yield _counter("writer_busy", "Transactions put off by another program's lock.", figures.busy)
     yield _gauge("wal_bytes", "Size of the write-ahead log.", figures.wal_bytes)

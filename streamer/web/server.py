@@ -36,6 +36,7 @@ class Connections:
         *,
         connections_max: int,
         on_full: Callable[[str], None],
+        shared: bool = False,
     ) -> None:
         self._engine = engine
         self._connections_max = connections_max
@@ -45,6 +46,7 @@ class Connections:
             connections_max=connections_max,
             make_room=self._make_room,
             on_full=on_full,
+            shared=shared,
         )
 
     def _make_room(self) -> None:
@@ -91,6 +93,7 @@ async def run_server(
     engine: EngineName = "hypercorn",
     connections_max: int = CONNECTIONS_MAX,
     on_full: Callable[[str], None] = lambda reason: None,
+    shared: bool = False,
 ) -> None:
     """Serve ``application`` on a bound socket until ``stop`` returns.
 
@@ -98,11 +101,18 @@ async def run_server(
     itself stays open: its owner closes it, or its service manager keeps it,
     with those who wait there to be accepted; so do those for whom there is no
     place among ``connections_max``, or no descriptor: ``on_full`` is told which.
+    A listener that other processes serve as well is to be ``shared``.
     """
     made = make_engine(engine, application)
     listener.setblocking(False)
     listener.listen(LISTEN_BACKLOG)
-    connections = Connections(made, listener, connections_max=connections_max, on_full=on_full)
+    connections = Connections(
+        made,
+        listener,
+        connections_max=connections_max,
+        on_full=on_full,
+        shared=shared,
+    )
     try:
         await stop()
         connections.stop_accepting()

@@ -20,7 +20,7 @@ from streamer.store import alarms as stored_alarms
 from streamer.store import destinations, sqlite, status
 from streamer.store.destinations import Declared
 from streamer.store.sqlite import Connection
-from streamer.store.writer import Writer
+from streamer.store.writer import Writer, WriterStats
 from tests.store.build import NOW, append, declare, event, open_fresh
 from tests.store.writing import running
 from tests.support.manual_clock import ManualClock
@@ -41,6 +41,7 @@ class Household:
         self.clock = ManualClock(NOW)
         self.board = Board(self.clock)
         self.rooms: list[Room] = []
+        self.others: list[WriterStats] = []
         self.front = Front(
             _nowhere,
             sources={},
@@ -54,6 +55,7 @@ class Household:
             path=path,
             front=self.front,
             writer=writer,
+            others=lambda: self.others,
             board=self.board,
             clock=self.clock,
             retention_days=14,
@@ -107,6 +109,22 @@ async def _days_pass(household: Household, days: int) -> None:
     for _ in range(days):
         household.clock.move(DAY)
         await household.janitor.prune()
+
+
+async def test_locks_and_disks_that_other_writers_meet_are_told_as_its_own(
+    household: Household,
+) -> None:
+    other = WriterStats()
+    household.others.append(other)
+    other.busy, other.disk_errors_in_row = 1, 2
+    household.janitor.look_at_writers()
+    await household.janitor.finish()
+    assert household.standing() == {"STR-205", "STR-206"}
+    other.disk_errors_in_row = 0
+    household.clock.move(DAY + 1)
+    household.janitor.look_at_writers()
+    await household.janitor.finish()
+    assert household.standing() == set(), "the lock was met once"
 
 
 async def test_alarms_and_counts_are_written_down(household: Household) -> None:

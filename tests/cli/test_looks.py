@@ -255,3 +255,15 @@ def test_a_look_that_fails_is_a_finding() -> None:
     assert [finding.state for finding in found] == ["failed", "warning", "warning", "failed"]
     assert found[0].hint == "look at the disk"
     assert all(finding.detail for finding in found)
+
+
+@pytest.mark.parametrize(("cores", "state"), [(1, "warning"), (2, "ok"), (8, "ok")])
+def test_processes_want_a_core_each(cores: int, state: str) -> None:
+    [finding] = machine.judge_processes(2, cores)
+    assert (finding.code, finding.state) == ("processes", state)
+    assert finding.detail == f"2 processes, {cores} cores"
+
+
+def test_of_one_process_there_is_nothing_to_say() -> None:
+    assert machine.processes(1) == []
+    assert [one.code for one in machine.processes(2)] == ["processes"]

@@ -21,7 +21,6 @@ SOURCE = '[sources.customerio]\nkind = "customerio"\nsigning_keys = [{ env = "KE
 @pytest.mark.parametrize(
     ("text", "path", "message"),
     [
-        ("[server]\nprocesses = 2", "server.processes", "not supported by this version"),
         ('[admin]\nbind = "0.0.0.0:8081"', "admin.token", "from other machines"),
         ('[admin]\nbind = "ops.example.com:8081"', "admin.token", "from other machines"),
         ('[admin]\nbind = "127.0.0.1:8080"', "admin.bind", "same address as `server.bind`"),
@@ -125,5 +124,5 @@ def test_a_rule_is_silent_while_one_of_its_settings_is_wrong_by_itself(
 def test_a_rule_speaks_although_another_setting_of_the_table_is_wrong(
     problems_of: ProblemsOf,
 ) -> None:
-    text = '[server]\nbind = "127.0.0.1:8081"\ngraceful_seconds = -1\nprocesses = 2'
-    assert list(problems_of(text)) == ["admin.bind", "server.graceful_seconds", "server.processes"]
+    text = '[server]\nbind = "127.0.0.1:8081"\ngraceful_seconds = -1'
+    assert list(problems_of(text)) == ["admin.bind", "server.graceful_seconds"]

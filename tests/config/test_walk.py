@@ -22,7 +22,7 @@ url = "http://example.com/"
 lanes = "many"
 [server]
 bindd = "127.0.0.1:80"
-processes = 2
+processes = 65
 [outbox]
 retention_days = 3
 """

@@ -91,3 +91,25 @@ def test_each_alarm_logs_one_line_a_minute(
         board.note(alarms.BAD_SIGNATURE, "customerio", "was a key changed?")
     assert [line["subject"] for line in lines] == ["customerio", "other", "customerio"]
     assert logging.getLevelName(logging.ERROR).lower() == lines[0]["log_level"]
+
+
+def test_what_another_process_tells_counts_as_often_as_it_was_raised_there(
+    board: Board, clock: ManualClock
+) -> None:
+    other = Board(clock, logs=False)
+    for _ in range(3):
+        other.note(alarms.BAD_SIGNATURE, "customerio", "the third")
+    board.note(alarms.BAD_SIGNATURE, "customerio", "the first")
+    for change in other.take():
+        board.merge(alarms.BAD_SIGNATURE, change)
+    assert board.take() == [Change("STR-101", "customerio", "the third", 4)]
+    assert board.counts == {("STR-101", "customerio"): 4}
+
+
+def test_a_board_whose_alarms_another_one_tells_logs_none(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        monkeypatch.setattr("streamer.observe.board._log", structlog.get_logger())
+        Board(clock, logs=False).note(alarms.BAD_SIGNATURE, "customerio", "was a key changed?")
+    assert lines == []

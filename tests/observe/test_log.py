@@ -47,6 +47,14 @@ def test_the_journal_gets_a_priority_before_each_line() -> None:
     assert stream.getvalue().startswith("<3>{")
 
 
+def test_each_line_says_which_of_several_processes_wrote_it() -> None:
+    stream = io.StringIO()
+    log.set_up(level="info", form="json", under_journal=False, stream=stream, process=3)
+    structlog.get_logger("streamer.test").info("ours")
+    logging.getLogger("foreign").warning("theirs")
+    assert [json.loads(line)["process"] for line in stream.getvalue().splitlines()] == [3, 3]
+
+
 def test_a_level_holds_back_what_is_less_severe_and_can_be_changed() -> None:
     stream = _set_up(level="warning")
     logger = structlog.get_logger("streamer.test")

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
+from streamer.clock import SystemClock
 from streamer.core import limits
 from streamer.core.errors import StoreBusy, StoreError, UsageError
 from streamer.store import facts
 from streamer.store import writer as writers
 from streamer.store.arrival import Kept
 from streamer.store.sqlite import Connection
+from streamer.store.turns import Turns
 from streamer.store.writer import Writer
-from tests.store.build import NOW, event, read_all, unreadable
+from tests.store.build import NOW, ROOM, event, open_fresh, read_all, unreadable
 from tests.store.writing import locked, make, outcome, until
 
 pytestmark = pytest.mark.anyio
@@ -256,6 +258,40 @@ async def test_the_log_is_checkpointed_and_reused(
     log_bytes = path.with_name(path.name + "-wal").stat().st_size
     assert log_bytes < 60 * 4096
     assert writer.stats.wal_pages == 0
+
+
+async def test_one_writer_checkpoints_for_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others tell it how much they have written."""
+    monkeypatch.setattr(writers, "CHECKPOINT_TRANSACTIONS", 5)
+    open_fresh(path).close()
+    log = path.with_name(path.name + "-wal")
+    main, other = _beside(path, checkpoints=True), _beside(path, checkpoints=False)
+    running = []
+    for one in (main, other):
+        await one.open()
+        running.append(asyncio.create_task(one.run()))
+    for number in range(30):
+        await other.append(event(number))
+    alone_bytes = log.stat().st_size
+    assert alone_bytes > 30 * 4096, "by itself it makes none"
+    main.note_written(*other.take_written())
+    for _ in range(2):  # when the second is done, the checkpoint behind the first is over
+        await main.do(lambda db: db.total_changes)
+    for number in range(30, 60):
+        await other.append(event(number))
+        main.note_written(*other.take_written())
+    assert log.stat().st_size == alone_bytes, "the log began anew"
+    for one, task in zip((main, other), running, strict=True):
+        one.stop()
+        await task
+        await one.aclose()
+
+
+def _beside(path: Path, *, checkpoints: bool) -> Writer:
+    return Writer(
+        path, SystemClock(), quarantine_bytes_max=ROOM, queue_bytes_max=2**20, queue_events_max=100,
+        turns=Turns(path.parent, writers=2), checkpoints=checkpoints,
+    )  # fmt: skip
 
 
 async def test_a_reader_that_stays_keeps_pages_in_the_log(

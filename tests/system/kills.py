@@ -53,13 +53,27 @@ class Result(NamedTuple):
     figures: dict[str, object]
 
 
-def run(directory: Path, *, events: int, kills: int, terms: int, seed: int) -> Result:
-    """Send ``events`` calls through that many SIGKILLs and SIGTERMs."""
-    return _Run(directory, events=events, kills=kills, terms=terms, seed=seed).run()
+def run(
+    directory: Path, *, events: int, kills: int, terms: int, seed: int, processes: int = 1
+) -> Result:
+    """Send ``events`` calls through that many SIGKILLs and SIGTERMs to a service's main process."""
+    return _Run(
+        directory, events=events, kills=kills, terms=terms, seed=seed, processes=processes
+    ).run()
 
 
 class _Run:
-    def __init__(self, directory: Path, *, events: int, kills: int, terms: int, seed: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        events: int,
+        kills: int,
+        terms: int,
+        seed: int,
+        processes: int,
+    ) -> None:
+        self._processes = processes
         self._chance = random.Random(seed)  # noqa: S311 - a seed repeats a run
         self._calls = plan(events, seed=seed)
         self._blows = _plan_blows(self._chance, events, kills, terms)
@@ -84,7 +98,8 @@ class _Run:
             installation.file_destination()
             + f'segment_bytes_max = {SEGMENT_BYTES}\ncompress = "gzip"\n'
             + f'[destinations.hook]\nkind = "http"\nurl = "{self._destination.url}"\n'
-            "backoff_base_seconds = 0.05\nbackoff_max_seconds = 1\n"
+            "backoff_base_seconds = 0.05\nbackoff_max_seconds = 1\n",
+            server=f"processes = {self._processes}",
         )
         began = time.monotonic()
         with installation, self._destination, self._manager:
@@ -259,6 +274,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--terms", type=int, default=10)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--keep", type=Path, help="work in this directory and leave it behind")
     chosen = parser.parse_args()
@@ -267,7 +283,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         directory = chosen.keep or Path(temporary)
         result = run(
-            directory, events=chosen.events, kills=chosen.kills, terms=chosen.terms, seed=seed
+            directory,
+            events=chosen.events,
+            kills=chosen.kills,
+            terms=chosen.terms,
+            seed=seed,
+            processes=chosen.processes,
         )
     sys.stdout.write(json.dumps(result._asdict(), indent=2) + "\n")
     sys.exit(bool(result.problems))

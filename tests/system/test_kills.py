@@ -25,6 +25,13 @@ def test_every_acknowledged_event_survives_25_kills_and_10_stops(tmp_path: Path)
 
 
 @pytest.mark.timeout(300)
+def test_two_processes_lose_nothing_either(tmp_path: Path) -> None:
+    result = kills.run(tmp_path, events=CALLS // 5, kills=5, terms=2, seed=SEED, processes=2)
+    assert not result.problems, f"seed {SEED}: {result.problems} {result.figures}"
+    assert result.figures["strikes"] == {"SIGKILL": 5, "SIGTERM": 2}
+
+
+@pytest.mark.timeout(300)
 def test_the_same_holds_behind_the_other_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,8 +17,9 @@ import structlog
 
 from streamer.app import listeners
 from streamer.core.intervals import ROOM_SECONDS
-from streamer.core.limits import CONNECTIONS_MAX
+from streamer.core.limits import ACCEPT_AT_ONCE_SHARED, CONNECTIONS_MAX
 from streamer.web import server
+from streamer.web.acceptor import Acceptor
 from tests.ingest.harness import Engine, eventually, listen
 from tests.support.raw_http import connect
 from tests.web.test_server import REQUEST, Running
@@ -141,3 +142,35 @@ def test_connections_leave_descriptors_for_everything_else(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
     assert listeners.connections_max() == connections
+
+
+@pytest.mark.parametrize(("shared", "most"), [(True, ACCEPT_AT_ONCE_SHARED), (False, 9)])
+async def test_of_those_who_come_at_once_some_are_left_to_whoever_shares_the_listener(
+    tmp_path: Path, shared: bool, most: int
+) -> None:
+    served = asyncio.Event()
+
+    async def serve(accepted: socket.socket) -> None:
+        await served.wait()
+        accepted.close()
+
+    listener, address = listen(tmp_path)
+    with listener:
+        listener.setblocking(False)
+        assert isinstance(address, tuple)
+        waiting = [socket.create_connection(address) for _ in range(9)]
+        acceptor = Acceptor(
+            listener, serve, connections_max=100, make_room=lambda: None,
+            on_full=lambda reason: None, shared=shared,
+        )  # fmt: skip
+        steps = []
+        while len(acceptor.tasks) < 9:
+            before = len(acceptor.tasks)
+            await asyncio.sleep(0)
+            steps.append(len(acceptor.tasks) - before)
+        assert max(steps) == most
+        acceptor.stop()
+        served.set()
+        await asyncio.gather(*acceptor.tasks)
+        for one in waiting:
+            one.close()

@@ -31,6 +31,7 @@ NAMES = {
     "streamer_wal_bytes": "gauge",
     "streamer_disk_free_bytes": "gauge",
     "streamer_loop_lag_seconds": "gauge",
+    "streamer_processes": "gauge",
     "streamer_destination_settle_retries": "counter",
     "streamer_alarms": "counter",
     "streamer_alarm_standing": "gauge",
@@ -64,7 +65,8 @@ STATUS = Status(
 )  # fmt: skip
 FIGURES = ProcessFigures(
     alarms={("STR-101", ""): 1, ('odd"\\\n', "x"): 2}, transactions=30, busy=31, wal_bytes=32,
-    disk_free_bytes=33, loop_lag_seconds=0.25, settle_retries={"lake": 34}, version="1.2",
+    disk_free_bytes=33, loop_lag_seconds=0.25,
+    processes=4, settle_retries={"lake": 34}, version="1.2",
     sqlite="3.53",
 )  # fmt: skip
 
@@ -107,6 +109,7 @@ def test_the_names_and_kinds_are_those_that_were_promised() -> None:
         ("streamer_destination_state", {"destination": "lake", "state": "ready"}, 0),
         ("streamer_writer_transactions_total", {}, 30),
         ("streamer_loop_lag_seconds", {}, 0.25),
+        ("streamer_processes", {}, 4),
         ("streamer_destination_settle_retries_total", {"destination": "lake"}, 34),
         ("streamer_alarms_total", {"code": 'odd"\\\n', "subject": "x"}, 2),
         ("streamer_alarm_standing", {"code": "STR-301", "subject": "lake"}, 1),

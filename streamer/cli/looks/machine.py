@@ -123,6 +123,20 @@ def judge_file_system(mounts: str, directory: Path) -> list[Finding]:
     ]
 
 
+def processes(wanted: int) -> list[Finding]:
+    """Judge whether there is a core for each process, where several are wanted."""
+    return judge_processes(wanted, len(os.sched_getaffinity(0))) if wanted > 1 else []
+
+
+def judge_processes(wanted: int, cores: int) -> list[Finding]:
+    """Judge a number of processes: what is beyond the number of cores only costs memory."""
+    code, detail = "processes", f"{wanted} processes, {cores} cores"
+    if wanted > cores:
+        hint = f"Set server.processes to {cores} or fewer."
+        return [warning(code, "there are more processes than cores", detail, hint)]
+    return [ok(code, "there is a core for each process", detail)]
+
+
 def sqlite_library(outbox: Outbox) -> list[Finding]:
     """Tell which SQLite is used and whether it can lose commits."""
     detail = f"{sqlite.VERSION} from {sqlite.MODULE}"
