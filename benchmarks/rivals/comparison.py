@@ -94,7 +94,8 @@ Value = Callable[[Speed], float]
 def compare(contestants: Sequence[Contestant], directory: Path, size: Size) -> list[Found]:
     """Measure all of them, below an empty directory."""
     loads = len(CONNECTIONS) * size.load_seconds * PER_SECOND_MAX
-    pool = Pool(int(loads) + sum(SYNCED_CALLS.values()) + 2 * size.answers_before_kill)
+    warm_up = rounds.WARM_UP + rounds.WARM_UP_COMMITS
+    pool = Pool(int(loads) + warm_up + sum(SYNCED_CALLS.values()) + 2 * size.answers_before_kill)
     found = [Found(contestant) for contestant in contestants]
     places = (directory / str(number) for number in itertools.count())
     interleaved(size.rounds, *(partial(_round, one, pool, places, size) for one in found))
