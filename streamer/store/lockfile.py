@@ -41,11 +41,21 @@ def hold(data_dir: Path) -> Iterator[int]:
                 f"{data_dir} is in use by {holder}",
                 hint="Stop the service first, such as with `systemctl stop streamer`.",
             )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        _write_number(descriptor, data_dir)
         yield descriptor
     finally:
         os.close(descriptor)  # ends the lock as well, unless another process has inherited it
+
+
+def _write_number(descriptor: int, data_dir: Path) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        raise StoreError(
+            f"{data_dir / FILE_NAME} cannot be written ({error.strerror})",
+            hint="Free space on the data directory's disk, and look whether the disk is well.",
+        ) from error
 
 
 def is_held(data_dir: Path) -> bool:

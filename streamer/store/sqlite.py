@@ -71,6 +71,7 @@ _THE_FILE = "the file"
 # SQLite's primary result codes; an extended one has more in its upper bytes.
 _LOCKED = {5, 6}  # BUSY, LOCKED
 _FULL = {13}
+_NO_ROOM_TO_OPEN = 4874  # IOERR_SHMSIZE: no room for the file that connections share
 _NOT_OPEN = {8, 14}  # READONLY, CANTOPEN
 _FAILING = {10, 11}  # IOERR, CORRUPT
 _NO_DATABASE = {26}  # NOTADB
@@ -243,7 +244,7 @@ def map_error(error: Exception, *, named: str = _THE_FILE) -> StoreError:
             "another program holds the database's write lock",
             hint="Close any sqlite3 shell that is inside a transaction on streamer.db.",
         )
-    if code in _FULL:
+    if code in _FULL or getattr(error, "sqlite_errorcode", None) == _NO_ROOM_TO_OPEN:
         return StoreError("the disk is full", hint="Free space on the data directory's disk.")
     if code in _NOT_OPEN:
         return StoreError(

@@ -12,6 +12,7 @@ import pytest
 
 from streamer.core.errors import StoreError
 from streamer.store import lockfile
+from tests.support.failing_os import failing_os
 from tests.support.processes import REPOSITORY, eventually
 
 HOLD = """
@@ -102,3 +103,16 @@ def test_it_waits_for_nobody_when_it_does_not_know_that_the_main_one_is_gone(
     (tmp_path / lockfile.FILE_NAME).write_text(text)
     with pytest.raises(StoreError, match="in use by"), lockfile.hold(tmp_path):
         pass
+
+
+def test_a_full_disk_is_called_by_its_name(tmp_path: Path) -> None:
+    with (
+        failing_os(3, "error") as disk,
+        pytest.raises(StoreError, match="No space left") as refused,
+        lockfile.hold(tmp_path),
+    ):
+        pass
+    assert disk.calls == ["open", "ftruncate", "pwrite"]
+    assert "Free space" in refused.value.hint
+    with lockfile.hold(tmp_path):
+        pass  # it was let go

@@ -165,6 +165,14 @@ def test_damage_is_the_stores_fault_and_does_not_pass(tmp_path: Path) -> None:
     assert not sqlite.may_pass(cause)
 
 
+def test_no_room_for_the_file_that_connections_share_is_a_full_disk() -> None:
+    error = sqlite.OperationalError("disk I/O error")
+    error.sqlite_errorcode = 10 | 19 << 8  # as SQLite documents IOERR_SHMSIZE
+    assert str(sqlite.map_error(error)) == "the disk is full"
+    error.sqlite_errorcode = 10 | 1 << 8  # IOERR_READ: the disk is ill
+    assert "failing" in str(sqlite.map_error(error))
+
+
 def test_errors_of_pythons_own_blame_nobody_else(db: Connection) -> None:
     with pytest.raises(UnicodeEncodeError) as raised:
         db.execute("SELECT ?", ("\ud800",))
