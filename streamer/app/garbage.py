@@ -12,7 +12,8 @@ from __future__ import annotations
 import gc
 
 NEW_OBJECTS = 20_000
-"""Objects more than have gone, before the young are looked through: some megabytes at most."""
+"""Objects more than have gone, before the young are looked through: some megabytes of small ones.
+A cycle must hold no body, then: each may have megabytes of its own (`Writer` sees to that)."""
 YOUNG_ROUNDS = 20
 """Looks at the young before those that have survived one are looked through as well."""
 MIDDLE_ROUNDS = 20

@@ -225,6 +225,9 @@ class Writer:
             kept, done = await (await self._opened()).run(self._in_turn(group.commit))
         except (sqlite.Error, StoreError) as error:
             mapped = error if isinstance(error, StoreError) else sqlite.map_error(error)
+            # It leads to what was to be stored, and those who wait for that hold the error: only
+            # the garbage collector would free the bodies of a failed commit.
+            error.__traceback__ = None
             await self._failed(mapped, arrivals, works)
         except BaseException:
             # Cancelled, or a bug of ours. The thread may still commit, and nobody will hear of it.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -152,3 +154,34 @@ async def test_the_loop_turns_while_commits_wait_for_the_lock(writer: Writer, pa
             await asyncio.sleep(0)
         assert turns > 100
     await future
+
+
+class WatchedBody(bytes):
+    """A body that tells when nobody holds it any more."""
+
+    gone: ClassVar[list[int]] = []
+
+    def __del__(self) -> None:
+        self.gone.append(len(self))
+
+
+async def test_the_bodies_of_failed_commits_do_not_wait_for_the_garbage_collector(
+    writer: Writer, path: Path
+) -> None:
+    """While the lock is held for long every call brings another body, and goes away again."""
+    WatchedBody.gone.clear()
+    gc.collect()
+    gc.disable()
+    try:
+        with locked(path):
+            for size in (100, 200, 300):
+                future = writer.append(event(size, body=WatchedBody(b" " * size)))
+                busy = writer.stats.busy
+                await until(lambda busy=busy: writer.stats.busy > busy)  # type: ignore[misc]  # a default
+                future.cancel()
+                del future
+        await writer.append(event(9))
+        await until(lambda: len(WatchedBody.gone) == 3 or writer.is_idle)
+        assert sorted(WatchedBody.gone) == [100, 200, 300]
+    finally:
+        gc.enable()
