@@ -141,12 +141,9 @@ SURVEY_TICK_SECONDS = 60.0
 """How often that is done when nothing is known to have come: another process may store events. It
 is also how long a survey that failed waits."""
 
-SURVEY_PAUSE_SECONDS = 0.02
-"""Pause between two pieces of a backlog: the drains come first."""
-
-SURVEY_PAUSE_TIMES = 20
-"""The pause behind a piece is at least so many times as long as the piece took: on a busy processor
-it takes long, and calls and drains come first."""
+SURVEY_PAUSE_SECONDS = 0.05
+"""Pause between two pieces of a backlog: calls and drains come first. With it some three thousand
+events are looked through in a second, for a tenth of a processor."""
 
 # Several processes.
 
