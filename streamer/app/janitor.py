@@ -1,9 +1,11 @@
-"""The slow work beside the fast: counters, alarms, disk, pruning, one step at a time.
+"""The slow work beside the fast: disk, log, counters, alarms, forecast, once a second.
 
 Everything here runs through the writer in transactions as small as a settled
 batch, so that no call ever waits for the janitor. And the janitor waits for
 nothing for long: while another program holds the database's lock, or the disk
-refuses a step, the rest is done as ever.
+refuses a step, the rest is done as ever. What takes long is not done here but
+beside it (`streamer.app.pruning`): calls are refused by what was last seen of
+the disk.
 """
 
 from __future__ import annotations
@@ -16,11 +18,10 @@ from typing import TypeVar
 import anyio
 import structlog
 
-from streamer.app.clock_watch import ClockWatch
 from streamer.app.outlook import Outlook, read_pins
 from streamer.app.room import Room, RoomWatch
 from streamer.app.upkeep import Upkeep
-from streamer.clock import Clock, boot_number
+from streamer.clock import Clock
 from streamer.core import alarms
 from streamer.core.errors import StoreError
 from streamer.core.intervals import (
@@ -28,15 +29,13 @@ from streamer.core.intervals import (
     JANITOR_SECONDS,
     JANITOR_TICK_SECONDS,
     JANITOR_WRITE_SECONDS,
-    PRUNE_PAUSE_SECONDS,
-    PRUNE_SECONDS,
-    VACUUM_PAUSE_SECONDS,
+    LOOK_AHEAD_SECONDS,
 )
-from streamer.core.limits import CLOSE_SECONDS_MIN, DAY_SECONDS, PRUNE_EVENTS_MAX, VACUUM_PAGES_MAX
+from streamer.core.limits import CLOSE_SECONDS_MIN
 from streamer.ingest.front import Front
 from streamer.observe.board import Board, Change
 from streamer.store import alarms as stored_alarms
-from streamer.store import copies, prune, sources
+from streamer.store import sources
 from streamer.store.sources import Tally
 from streamer.store.sqlite import Connection
 from streamer.store.writer import Writer, WriterStats
@@ -57,7 +56,6 @@ class Janitor:
         writer: Writer,
         board: Board,
         clock: Clock,
-        retention_days: int,
         wal_alarm_bytes: int,
         outlook: Outlook,
         room: RoomWatch,
@@ -65,7 +63,6 @@ class Janitor:
         others: Callable[[], Sequence[WriterStats]] = tuple,
     ) -> None:
         """Look after the database of ``writer``, and of what is said of ``others`` beside it."""
-        self.retention_days = retention_days
         self.alive_until = 0.0
         self.room = room
         self.outlook = outlook
@@ -76,7 +73,6 @@ class Janitor:
         self._others = others
         self._board = board
         self._clock = clock
-        self._clock_watch = ClockWatch(clock, boot=boot_number())
         self.wal_alarm_bytes = wal_alarm_bytes
         self._on_room = on_room
         self._upkeep = Upkeep(clock, board)
@@ -84,14 +80,12 @@ class Janitor:
         """Whoever comes second finds what the first could not store put back."""
         self._wal_bytes = 0
         self._next_look = 0.0
-        self._next_prune = 0.0
         self._next_checkpoint = 0.0
 
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
             self._tick()
-            self._clock_watch.look()
             with self._upkeep.step("disk"):
                 self._look_at_room()
             self._look_at_log()
@@ -102,13 +96,9 @@ class Janitor:
                 self._next_checkpoint = now + CHECKPOINT_IDLE_SECONDS
                 await self._writer.checkpoint()
             if now >= self._next_look:
-                self._next_look = now + PRUNE_SECONDS
+                self._next_look = now + LOOK_AHEAD_SECONDS
                 with self._upkeep.step("forecast"):
                     await self._look_ahead()
-            if now >= self._next_prune and not self.room.last.drain_stops:
-                self._next_prune = now + PRUNE_SECONDS
-                with self._upkeep.step("pruning"):
-                    await self.prune()
             await self._clock.sleep(JANITOR_SECONDS)
 
     def look_soon(self) -> None:
@@ -188,67 +178,6 @@ class Janitor:
     async def _look_ahead(self) -> None:
         pins = await self._writer.maintain(read_pins)
         self.outlook.look(self.room.last, pins, monotonic_seconds=self._clock.monotonic())
-
-    async def prune(self) -> None:
-        """Forget what is old enough, in steps, until nothing is left to forget."""
-        if await self._clock_is_believable():
-            older_than = self._clock.now() - self.retention_days * DAY_SECONDS * 1000
-            await self._forget(older_than)
-            with self._upkeep.step("old copies"):
-                for copy in copies.expire(self._path, older_than=older_than):
-                    _log.info("copy.expired", name=copy.name)
-
-    async def _forget(self, older_than: int) -> None:
-        now = self._clock.now()
-        await self._do(lambda db: prune.mark_settled(db, now=now))
-        behind: int | None = 0
-        while behind is not None:
-            behind = await self._forget_events(older_than, behind)
-        most = PRUNE_EVENTS_MAX
-        steps: tuple[Callable[[Connection], int], ...] = (
-            lambda db: prune.prune_quarantine(db, older_than=older_than, rows_max=most),
-            lambda db: prune.prune_stories(db, older_than=older_than, rows_max=most),
-        )
-        for step in steps:
-            while gone := await self._do(step):
-                await self._tell_of_step(gone)
-        await self._give_back()
-
-    async def _forget_events(self, older_than: int, behind: int) -> int | None:
-        """Forget some events behind a position; return how far that went, None at the end."""
-        step = partial(
-            prune.prune_step, older_than=older_than, events_max=PRUNE_EVENTS_MAX, behind=behind
-        )
-        pruned = await self._do(step)
-        if pruned.through is not None:
-            await self._tell_of_step(pruned.events)
-        return pruned.through
-
-    async def _tell_of_step(self, gone: int) -> None:
-        _log.debug("prune.step", rows=gone)
-        await self._clock.sleep(PRUNE_PAUSE_SECONDS)
-
-    async def _give_back(self) -> None:
-        """Give the file system what the file does not need any more."""
-        left = await self._writer.maintain(prune.spare_pages)
-        while left:
-            before = left
-            left = await self._writer.maintain(lambda db: prune.vacuum_step(db, VACUUM_PAGES_MAX))
-            self._tick()
-            await self._clock.sleep(VACUUM_PAUSE_SECONDS)
-            if left >= before:
-                break
-
-    async def _clock_is_believable(self) -> bool:
-        """Stop pruning when the wall clock leapt: a wrong year would delete everything."""
-        believable = await self._clock_watch.compare(self._do, retention_days=self.retention_days)
-        if believable:
-            self._board.clear(alarms.CLOCK_JUMPED, "")
-        else:
-            self._board.note(
-                alarms.CLOCK_JUMPED, "", "check the time, then run `streamer db confirm-clock`"
-            )
-        return believable
 
 
 def _store(tally: Tally, changes: Sequence[Change], now: int, db: Connection) -> None:

@@ -33,9 +33,10 @@ from streamer.app.janitor import Janitor
 from streamer.app.listening import INGEST_NAME, Listening
 from streamer.app.outlook import Outlook
 from streamer.app.prepare import Prepared
+from streamer.app.pruning import Pruning
 from streamer.app.reload import Reloader
 from streamer.app.room import Room, RoomWatch
-from streamer.app.signals import Signals
+from streamer.app.signals import Signals, die_of
 from streamer.app.survey import Survey
 from streamer.app.switching import SwitchOn
 from streamer.app.watch import Watch
@@ -119,6 +120,7 @@ class Service:
         )
         self.switch_on = self._make_switch_on()
         self.janitor = self._make_janitor()
+        self.pruning = self._make_pruning()
         self.survey = Survey(writer=self.writer, reader=reader, clock=clock, board=self.board)
         self.writer.on_stored = self._hear_of
 
@@ -149,7 +151,6 @@ class Service:
             others=lambda: self.companions.stats,
             board=self.board,
             clock=self._clock,
-            retention_days=config.outbox.retention_days,
             wal_alarm_bytes=config.outbox.wal_alarm_bytes,
             outlook=Outlook(self.board, quarantine_bytes_max=config.outbox.quarantine_bytes_max),
             room=RoomWatch(
@@ -158,6 +159,17 @@ class Service:
                 drain_floor_bytes=config.outbox.drain_floor_bytes,
             ),
             on_room=self._on_room,
+        )
+
+    def _make_pruning(self) -> Pruning:
+        return Pruning(
+            path=self.config.database_path,
+            writer=self.writer,
+            reader=self._reader,
+            board=self.board,
+            clock=self._clock,
+            retention_days=self.config.outbox.retention_days,
+            room=self.janitor.room,
         )
 
     def _make_switch_on(self) -> SwitchOn:
@@ -220,6 +232,7 @@ class Service:
         reload = partial(self._reloader.run, self, tasks)
         self._guard(tasks, "the reload", reload)
         self._guard(tasks, "the janitor", self.janitor.run)
+        self._guard(tasks, "the pruning", self.pruning.run)
         self._guard(tasks, "the survey", self.survey.run)
         self._guard(tasks, "the look at the control rows", self.control.run)
         watchdog = systemd.watchdog_interval_seconds()
@@ -297,7 +310,7 @@ class Service:
             if number == signal.SIGHUP:
                 self._reloader.ask()
             elif number == signal.SIGINT and self.ending.is_asked:
-                _die_of(signal.SIGINT)
+                die_of(signal.SIGINT)
             else:
                 self.ending.ask(number.name)
 
@@ -307,7 +320,7 @@ class Service:
         self._secrets = secrets
         self.front.sources = sources
         self.companions.follow(parts.make_terms(config, secrets))
-        self.janitor.retention_days = config.outbox.retention_days
+        self.pruning.retention_days = config.outbox.retention_days
         self.writer.quarantine_bytes_max = config.outbox.quarantine_bytes_max
         self.janitor.outlook.quarantine_bytes_max = config.outbox.quarantine_bytes_max
         self.janitor.wal_alarm_bytes = config.outbox.wal_alarm_bytes
@@ -368,6 +381,7 @@ class Service:
             **self.fleet.alive_until(),
             **self.companions.alive_until(),
             "janitor": self.janitor.alive_until,
+            "pruning": self.pruning.alive_until,
             "control": self.control.alive_until,
         }
 
@@ -382,13 +396,3 @@ class Service:
             self.board.clear(alarms.UNSAFE_SQLITE, "")
         else:
             self.board.note(alarms.UNSAFE_SQLITE, "", f"SQLite {sqlite.VERSION}")
-
-
-def _die_of(number: signal.Signals) -> None:
-    """End at once: somebody at a terminal is out of patience, and every crash is safe.
-
-    A service manager that says SIGTERM twice is not: that must not cost a call its answer.
-    """
-    _log.warning("service.cut_short")
-    signal.signal(number, signal.SIG_DFL)
-    signal.raise_signal(number)

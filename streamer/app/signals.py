@@ -16,6 +16,10 @@ from collections import deque
 from collections.abc import AsyncIterator
 from types import FrameType
 
+import structlog
+
+_log = structlog.get_logger("streamer.service")
+
 
 class Signals:
     """Those that were caught, in the order in which they came."""
@@ -45,3 +49,13 @@ class Signals:
         self._heard.append(signal.Signals(number))
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._news.set)
+
+
+def die_of(number: signal.Signals) -> None:
+    """End at once: somebody at a terminal is out of patience, and every crash is safe.
+
+    A service manager that says SIGTERM twice is not: that must not cost a call its answer.
+    """
+    _log.warning("service.cut_short")
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)

@@ -355,6 +355,9 @@ IDLE_SECONDS_MIN = 1.0
 VACUUM_PAGES_MAX = 64
 """Pages given back to the file system in one step: a quarter of a megabyte, about a millisecond."""
 
+VACUUM_BYTES = VACUUM_PAGES_MAX * 4 * KIB
+"""What such a step may append to the log: the pages that it moves."""
+
 FREE_PAGES_DIVISOR = 64
 """Which part of the file may be free: more than a minute of pruning leaves, so that what comes
 takes the place of what went."""

@@ -87,8 +87,10 @@ class Reading:
 
     def close(self) -> None:
         """Give up what is being read."""
-        if self._coming is not None and not self._coming.cancel():
-            self._coming.exception()  # or the loop tells of one that nobody has asked for
+        coming = self._coming
+        if coming is None or coming.cancel() or coming.cancelled():
+            return
+        coming.exception()  # or the loop tells of one that nobody has asked for
 
     async def _scan(self) -> Scan:
         policy, through = self._shared.policy, self.window.through

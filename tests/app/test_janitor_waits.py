@@ -1,4 +1,4 @@
-"""The janitor goes round, whatever the database's lock and the disk do to one of its steps."""
+"""The janitor and pruning go round, whatever the lock and the disk do to one of their steps."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from streamer.app import janitor as module
+from streamer.app import pruning as pruning_module
+from streamer.app.janitor import Janitor
+from streamer.app.pruning import Pruning
 from streamer.core import alarms
 from streamer.core.intervals import UPKEEP_ALARM_SECONDS
 from streamer.store import status
@@ -24,9 +27,12 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def at_work(household: Household) -> AsyncIterator[Callable[[], bool]]:
-    """Let it work; the function tells whether it still does."""
-    task = asyncio.create_task(household.janitor.run())
+async def at_work(loop: Janitor | Pruning) -> AsyncIterator[Callable[[], bool]]:
+    """Let it work; the function tells whether it still does.
+
+    One at a time: both move the clock, however long the other waits for the database.
+    """
+    task = asyncio.create_task(loop.run())
     try:
         yield lambda: not task.done()
     finally:
@@ -49,7 +55,7 @@ async def test_a_lock_of_another_program_stops_no_round_and_counts_nothing_twice
     await household.writer.maintain(lambda db: db.execute("PRAGMA busy_timeout = 10"))
     household.front.tally.of("customerio").bad_signatures += 3
     household.board.note(alarms.BAD_SIGNATURE, "customerio", "was a key changed?")
-    async with at_work(household) as works:
+    async with at_work(household.janitor) as works:
         with locked(household.path):
             await _rounds(household.clock, 70)
             assert household.rooms, "the disk is looked at"
@@ -61,6 +67,18 @@ async def test_a_lock_of_another_program_stops_no_round_and_counts_nothing_twice
     found = household.look(lambda db: status.read(db, now=household.clock.now()))
     assert found.sources["customerio"].bad_signatures == 5
     assert found.alarms[0].times == 1
+
+
+async def test_pruning_waits_for_a_lock_of_another_program_and_is_alive(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning_module, "JANITOR_WRITE_SECONDS", 0.01)
+    await household.writer.maintain(lambda db: db.execute("PRAGMA busy_timeout = 10"))
+    async with at_work(household.pruning) as works:
+        with locked(household.path):
+            await _rounds(household.clock, 70)
+            assert works()
+            assert household.pruning.alive_until > household.clock.monotonic()
 
 
 async def test_the_last_counts_are_given_up_when_another_program_keeps_the_lock(
@@ -81,23 +99,23 @@ def _fail(*_: object, **__: object) -> None:
 async def test_a_step_that_the_system_refuses_ends_nothing_and_is_an_alarm_when_it_lasts(
     household: Household, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
+    loop = household.janitor if step == "disk" else household.pruning
     with monkeypatch.context() as broken:
         if step == "disk":
-            await household.janitor.prune()
             broken.setattr(os, "statvfs", _fail)
         else:
             broken.setattr(Path, "glob", _fail)
-        async with at_work(household) as works:
+        async with at_work(loop) as works:
             await _rounds(household.clock, 5)
             assert works()
-            assert alarms.UPKEEP_FAILING.code not in household.standing()
+            assert (alarms.UPKEEP_FAILING.code, step) not in household.board.standing
             await _rounds(household.clock, int(UPKEEP_ALARM_SECONDS) * 3)
             assert works()
         await household.janitor.finish()
     found = household.look(lambda db: status.read(db, now=household.clock.now()))
     [alarm] = [one for one in found.alarms if one.code == alarms.UPKEEP_FAILING.code]
     assert (alarm.subject, alarm.message) == (step, "Permission denied")
-    async with at_work(household):
+    async with at_work(loop):
         await _rounds(household.clock, 130)
     await household.janitor.finish()
     assert alarms.UPKEEP_FAILING.code not in household.standing()

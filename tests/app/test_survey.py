@@ -16,7 +16,6 @@ from streamer.app.survey import Survey
 from streamer.core.catalogue.reading import DriftKind
 from streamer.core.intervals import (
     SURVEY_PAUSE_SECONDS,
-    SURVEY_PAUSE_TIMES,
     SURVEY_SECONDS,
     SURVEY_TICK_SECONDS,
     UPKEEP_ALARM_SECONDS,
@@ -55,7 +54,7 @@ class Naps(ManualClock):
 class Labouring(Naps):
     """Some time passes between any two looks at it."""
 
-    SECONDS = 0.25
+    SECONDS = 1.0
 
     def monotonic(self) -> float:
         self.move(self.SECONDS)
@@ -276,16 +275,23 @@ async def test_a_backlog_is_looked_through_with_pauses(office: Office) -> None:
     assert office.rows()["data.score"].position == SURVEY_EVENTS_MAX * 2 + 1
 
 
-async def test_a_piece_that_takes_long_is_followed_by_a_long_pause(office: Office) -> None:
-    """Then the processor is busy, and with what matters more."""
-    office.put(*range(SURVEY_EVENTS_MAX + 1), subject="known")
+async def test_a_piece_that_had_to_wait_long_is_followed_by_no_longer_pause(
+    office: Office,
+) -> None:
+    """A slow second must not become twenty in which nothing is looked at."""
+    office.put(*range(SURVEY_EVENTS_MAX * 2 + 1), subject="known")
     office.clock = Labouring()
     office.start()
     office.survey.hear()
     await office.run()
-    pause, last = office.clock.slept
-    assert pause >= Labouring.SECONDS * SURVEY_PAUSE_TIMES > SURVEY_PAUSE_SECONDS
-    assert last == SURVEY_SECONDS
+    assert office.clock.slept == [SURVEY_PAUSE_SECONDS] * 2 + [SURVEY_SECONDS]
+
+
+def test_the_pauses_leave_time_for_some_thousand_events_a_second() -> None:
+    milliseconds = SURVEY_EVENTS_MAX * 0.025
+    seconds = SURVEY_PAUSE_SECONDS + milliseconds / 1000
+    assert SURVEY_EVENTS_MAX / seconds > 3_000
+    assert milliseconds / 1000 / seconds < 0.1
 
 
 async def test_pruning_does_not_wait_for_it(office: Office) -> None:

@@ -225,7 +225,7 @@ def test_a_step_is_as_small_as_it_is_told(db: Connection) -> None:
     append(db, *(event(number) for number in range(1, 6)))
     settle_through(db, "hook", 5, NOW)
     prune.mark_settled(db, now=NOW)
-    assert prune.prune_step(db, older_than=NOW + 1, events_max=2) == Pruned(2, 2)
+    assert prune.prune_step(db, older_than=NOW + 1, events_max=2) == Pruned(2, 0, 2)
     assert [stored.position for stored in read_all(db)] == [3, 4, 5]
 
 
@@ -240,9 +240,21 @@ def test_a_step_looks_at_no_more_events_than_it_may_delete(db: Connection) -> No
     while (step := prune.prune_step(db, older_than=NOW + 1, events_max=2, behind=behind)).through:
         steps.append(step)
         behind = step.through
-    assert steps == [Pruned(0, 2), Pruned(0, 4), Pruned(1, 6), Pruned(1, 7)]
-    assert step == Pruned(0, None)
+    assert steps == [Pruned(0, 2, 2), Pruned(0, 2, 4), Pruned(1, 1, 6), Pruned(1, 0, 7)]
+    assert step == Pruned(0, 0, None)
     assert [stored.position for stored in read_all(db)] == [1, 2, 3, 4, 5]
+
+
+def test_an_event_is_held_once_however_many_letters_it_has(db: Connection) -> None:
+    declare(db, Declared("hook", "http"), Declared("lake", "aep"))
+    append(db, *(event(number) for number in range(1, 5)))
+    for name in ("hook", "lake"):
+        dead_letters.bury(db, name, [burial(one) for one in read_all(db)[:3]], now=NOW)
+    assert [prune.count_held(db, through=position) for position in range(5)] == [0, 1, 2, 3, 3]
+    dead_letters.discard(db, [1, 2], now=NOW)
+    assert prune.count_held(db, through=4) == 3, "the lake has them as well"
+    dead_letters.discard(db, [4], now=NOW)
+    assert prune.count_held(db, through=4) == 2
 
 
 def test_stories_end_with_their_events_even_beside_an_old_open_letter(db: Connection) -> None:
