@@ -163,7 +163,7 @@ def test_when_the_main_one_is_killed_the_other_answers_its_calls_and_ends(
     installation: Installation,
 ) -> None:
     """Until it has ended, nobody else gets the data directory, and whoever starts waits."""
-    pair = Pair(installation, "graceful_seconds = 40")
+    pair = Pair(installation, "graceful_seconds = 30")
     with ExitStack() as held:
         with pair.taken_by(pair.other_pid):
             finish = held.enter_context(half_sent(installation, body(1)))
@@ -174,7 +174,7 @@ def test_when_the_main_one_is_killed_the_other_answers_its_calls_and_ends(
         assert lockfile.is_held(installation.data_dir)
         [waits] = eventually(lambda: lines(installation, "service.waits_for_orphans"), "it waits")
         assert f"({pair.other_pid})" in waits["holder"]
-        assert waits["seconds"] >= 40, "as long as the others may take"
+        assert waits["seconds"] >= 36, "as long as the others may take"
         assert len(lines(installation, "service.started")) == 1, "the next one waits"
         finish()
     eventually(lambda: is_gone(pair.other_pid), "it ends")
