@@ -179,3 +179,8 @@ killed: they still answer the calls that they have, for which the configuration 
 
 TURNS_TOLD_SECONDS = 60.0
 """How long the log says nothing more about turns that were missed, once it has."""
+
+TURN_WAIT_SECONDS = 1.0
+"""How long a writer waits for its turn, where several processes write; then it goes on without one.
+A line of slow commits must fit in, and it must fit, with SQLite's own wait, in the seconds that are
+left for the last commit."""

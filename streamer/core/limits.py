@@ -80,11 +80,6 @@ COMMIT_BYTES_MAX = 32 * MIB
 BUSY_TIMEOUT_MILLISECONDS = 500
 """How long SQLite waits for another program's lock. Several tries must fit in the deadline."""
 
-TURN_WAIT_MILLISECONDS = 1000
-"""How long a writer waits for its turn, where several processes write; then it goes on without one.
-A line of slow commits must fit in, and it must fit, with SQLite's own wait, in the seconds that are
-left for the last commit."""
-
 RECEIPT_DISORDER_SECONDS = 2 * ANSWER_DEADLINE_SECONDS_MAX
 """How much earlier than its predecessor in the outbox an event can have been received: a call whose
 commit has not begun by its deadline is not stored, and a busy process may notice that late."""

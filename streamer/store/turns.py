@@ -22,7 +22,7 @@ and it has an end: whoever has a turn may be a process that somebody has stopped
 The kernel's own way to wait for a lock knows no end, so it is asked for again
 and again, after pauses that are short beside a commit and grow; the place in
 the line does not depend on who asks first. Whoever has waited
-``TURN_WAIT_MILLISECONDS`` goes on without a turn, as does whoever can take no
+``TURN_WAIT_SECONDS`` goes on without a turn, as does whoever can take no
 ticket because the file or the kernel fails. That is counted and costs fairness,
 nothing else. The ticket is kept meanwhile, so that those behind come in order,
 and the next ticket is not behind the one that stands still.
@@ -39,7 +39,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from streamer.core.errors import StoreError
-from streamer.core.limits import BUSY_TIMEOUT_MILLISECONDS, TURN_WAIT_MILLISECONDS
+from streamer.core.intervals import TURN_WAIT_SECONDS
+from streamer.core.limits import BUSY_TIMEOUT_MILLISECONDS
 from streamer.store.sqlite import Connection
 
 T = TypeVar("T")
@@ -116,7 +117,7 @@ def beside_the_service(data_dir: Path) -> Iterator[None]:
 @contextmanager
 def _turn(descriptor: int) -> Iterator[str | None]:
     """Have a turn for as long as the block takes; gives why there is none, if there is none."""
-    until = time.monotonic() + TURN_WAIT_MILLISECONDS / 1000
+    until = time.monotonic() + TURN_WAIT_SECONDS
     ticket = missed_because = None
     try:
         try:

@@ -145,7 +145,7 @@ class Writer:
         """Do as `do` does, but give up when no transaction can be had within some seconds.
 
         Work that is in a transaction by then is waited for, which ends soon: SQLite waits
-        ``BUSY_TIMEOUT_MILLISECONDS`` for a lock and a turn ``TURN_WAIT_MILLISECONDS`` to come, and
+        ``BUSY_TIMEOUT_MILLISECONDS`` for a lock and a turn ``TURN_WAIT_SECONDS`` to come, and
         no longer.
 
         Raises:

@@ -37,7 +37,7 @@ def say_and_wait(db):
     print("without" if mine.missed else "mine", flush=True)
     return sys.stdin.readline()
 
-turns.TURN_WAIT_MILLISECONDS = 60_000
+turns.TURN_WAIT_SECONDS = 60
 mine = Turns(Path(sys.argv[1]), writers=2)
 while mine.during(say_and_wait, None):
     pass
@@ -119,13 +119,13 @@ class Other:
 
 
 @pytest.fixture(autouse=True)
-def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Let this process wait for its turns as long as it has to; gives what changes that."""
 
-    def change(milliseconds: int) -> None:
-        monkeypatch.setattr(turns, "TURN_WAIT_MILLISECONDS", milliseconds)
+    def change(seconds: float) -> None:
+        monkeypatch.setattr(turns, "TURN_WAIT_SECONDS", seconds)
 
-    change(60_000)
+    change(60)
     return change
 
 
@@ -300,7 +300,7 @@ def test_a_number_that_cannot_be_raised_leaves_nobody_waiting(
 
 
 def test_a_turn_that_does_not_end_is_waited_for_once_and_not_for_ever(
-    tmp_path: Path, more: Callable[[], Other], wait: Callable[[int], None]
+    tmp_path: Path, more: Callable[[], Other], wait: Callable[[float], None]
 ) -> None:
     """Whoever goes on without keeps the place in the line, so those behind come in order."""
     mine = Turns(tmp_path, writers=3)
@@ -316,25 +316,25 @@ def test_a_turn_that_does_not_end_is_waited_for_once_and_not_for_ever(
         eventually(lambda: subprocess.check_output(number)[0] == 3, "it stands in the line")
         assert not behind[0].has_said_more()
 
-    wait(10)
+    wait(0.01)
     with closing(sqlite.open_in_memory()) as db:
         mine.during(work, db)
         assert (mine.missed, mine.missed_because) == (1, "somebody has theirs for too long")
         behind[0].has_turn()
         behind[0].process.kill()
-        wait(60_000)
+        wait(60)
         mine.during(lambda db: None, db)
         assert mine.missed == 1, "the next ticket is not behind the one that stands still"
     mine.close()
 
 
 def test_one_that_stands_still_while_it_takes_a_ticket_stops_nobody(
-    tmp_path: Path, wait: Callable[[int], None]
+    tmp_path: Path, wait: Callable[[float], None]
 ) -> None:
     mine = Turns(tmp_path, writers=2)
     stopped = Other(tmp_path / FILE_NAME, LOCK_THE_NUMBER)
     stopped.has_turn()
-    wait(10)
+    wait(0.01)
     with closing(sqlite.open_in_memory()) as db:
         assert mine.during(lambda db: "done", db) == "done"
     assert mine.missed == 1

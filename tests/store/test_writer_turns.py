@@ -40,7 +40,7 @@ with turns.beside_the_service(path.parent):
 
 @pytest.fixture
 async def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Writer:
-    monkeypatch.setattr(turns, "TURN_WAIT_MILLISECONDS", 10)
+    monkeypatch.setattr(turns, "TURN_WAIT_SECONDS", 0.01)
     path = tmp_path / "streamer.db"
     open_fresh(path).close()
     writer = Writer(
