@@ -25,7 +25,7 @@ from pathlib import Path
 import anyio
 import structlog
 
-from streamer.app import garbage, listeners, loop
+from streamer.app import garbage, listeners, loop, systemd
 from streamer.app.channel import (
     Channel,
     Failed,
@@ -279,6 +279,8 @@ def main(arguments: Sequence[str]) -> None:
     The lock is only held: the data directory is the service's for as long as one of its processes
     lives.
     """
+    # Until it is told how the service logs: without this it would be to standard output.
+    log.set_up(level="info", form="auto", under_journal=systemd.is_journal(sys.stderr.fileno()))
     line, *others = map(int, arguments)
     for descriptor in (line, *others):
         os.set_inheritable(descriptor, False)

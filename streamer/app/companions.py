@@ -6,7 +6,8 @@ of a line, the listening sockets, and the lock on the data directory.
 
 The service is one thing. What the companions count and raise is added to what
 the main process counts and raises, a stop and a reload reach all of them at the
-same moment, and when one ends by itself everybody ends, in order.
+same moment, and when one ends by itself everybody ends, in order. One that hangs
+is killed, which ends it.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ from streamer.app.terms import Terms
 from streamer.clock import Clock
 from streamer.core.alarms import ALARMS
 from streamer.core.errors import StreamerError
-from streamer.core.intervals import COMPANION_SILENCE_SECONDS, COMPANION_START_SECONDS
+from streamer.core.intervals import (
+    COMPANION_REPORT_SECONDS,
+    COMPANION_SILENCE_SECONDS,
+    COMPANION_START_SECONDS,
+)
 from streamer.ingest.front import Front
 from streamer.observe.board import Board
 from streamer.store.sources import Tally
@@ -63,6 +68,9 @@ _OURS_ALONE = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _LOOK_SECONDS = 0.01
 _LINE_CLOSED_SECONDS = 5.0
 """A process whose end of the line is closed has nothing left to do."""
+_OVERDUE_LOOKS = 3
+"""Looks in a row at which a report is overdue before its process is killed: after a pause of this
+process, or of the machine, what was reported meanwhile is heard before the second one."""
 
 
 class Made:
@@ -136,6 +144,9 @@ class _Companion:
         self.stats = WriterStats()
         self.loop_lag_seconds = 0.0
         self.alive_until = clock.monotonic() + COMPANION_START_SECONDS
+        self.stalled: list[str] = []
+        """Its loops that stood still when it reported last."""
+        self.overdue_looks = 0
         self.ready = anyio.Event()
         self.ended = anyio.Event()
 
@@ -165,6 +176,8 @@ class Companions:
         self._clock = clock
         self._ending = ending
         self._on_stored = on_stored
+        self._terms: Terms | None = None
+        """What has changed since the start, to be told to one that is not listening yet."""
         self._disk_full = False
         self._leaving = False
 
@@ -188,14 +201,25 @@ class Companions:
         return max((one.loop_lag_seconds for one in self._all), default=0.0)
 
     def alive_until(self) -> dict[str, float]:
-        """Return by when each will have reported again, if it is alive."""
-        return {one.name: one.alive_until for one in self._all}
+        """Return by when each that has not ended will have reported again, if it is alive."""
+        return {one.name: one.alive_until for one in self._all if not one.ended.is_set()}
 
     def begin(self, tasks: TaskGroup, start: Start) -> None:
-        """Tell each how to start, and listen to it until its end."""
+        """Tell each how to start, and listen to it until its end, or kill it when it hangs."""
         for one in self._all:
             attend = partial(self._attend, one, replace(start, number=one.made.number))
             tasks.start_soon(self._ending.guard, one.name, attend)
+        if self._all:
+            tasks.start_soon(self._ending.guard, "the look at the others", self._look_after)
+
+    async def _look_after(self) -> None:
+        while True:
+            await self._clock.sleep(COMPANION_REPORT_SECONDS)
+            for one in self._all:
+                overdue = not one.ended.is_set() and self._clock.monotonic() > one.alive_until
+                one.overdue_looks = one.overdue_looks + 1 if overdue else 0
+                if one.overdue_looks == _OVERDUE_LOOKS:
+                    _kill_hanging(one)
 
     async def gather(self) -> None:
         """Wait until everybody is ready, and let them serve; in vain if the service is to end.
@@ -211,7 +235,8 @@ class Companions:
                 waiting.cancel_scope.cancel()
         if scope.cancelled_caught:
             raise StreamerError("not every ingest process was ready in time")
-        self._tell(Serve())
+        if not self._ending.is_asked:
+            self._tell(Serve())
 
     async def _give_up_at_the_end(self, scope: anyio.CancelScope) -> None:
         await self._ending.wait()
@@ -219,6 +244,7 @@ class Companions:
 
     def follow(self, terms: Terms) -> None:
         """Hand on what a reload has changed."""
+        self._terms = terms
         self._tell(terms)
 
     def set_disk_full(self, disk_full: bool) -> None:
@@ -256,6 +282,8 @@ class Companions:
             channel: Channel[FromCompanion] = await open_channel(one.made.line, FromCompanion)
             one.channel = channel
             one.tell(start)
+            if self._terms is not None:
+                one.tell(self._terms)
             if self._disk_full:
                 one.tell(Room(disk_full=True))
             if self._leaving:
@@ -296,11 +324,26 @@ class Companions:
         one.stats.busy = report.busy
         one.stats.disk_errors_in_row = report.disk_errors_in_row
         one.loop_lag_seconds = report.loop_lag_seconds
+        one.stalled = report.stalled
         if not report.stalled:  # what stalls it has logged itself
             one.alive_until = self._clock.monotonic() + COMPANION_SILENCE_SECONDS
         self._front.tally.merge(Tally(report.counts))
         for raised in report.alarms:
             self._board.merge(ALARMS[raised.code], raised)
+
+
+def _kill_hanging(one: _Companion) -> None:
+    """End a process of which nothing is to be expected; `_attend` sees it end, and all end."""
+    _log.error(
+        "companion.hangs",
+        process=one.made.number,
+        pid=one.made.process.pid,
+        loops=one.stalled,
+        reason="its loops stand still" if one.stalled else "it reports nothing",
+        hint="It is killed, and all end in order with code 1, to be started anew. If it was not "
+        "stopped by hand (SIGSTOP, a debugger), look at the disk and at the machine's load.",
+    )
+    one.made.process.kill()
 
 
 def _in_words(code: int) -> str:

@@ -13,7 +13,7 @@ import structlog
 
 from streamer.app import systemd
 from streamer.clock import Clock
-from streamer.core.intervals import WATCH_SECONDS, WRITER_STALL_SECONDS
+from streamer.core.intervals import TURNS_TOLD_SECONDS, WATCH_SECONDS, WRITER_STALL_SECONDS
 from streamer.store.writer import Writer
 
 _log = structlog.get_logger("streamer.watch")
@@ -38,6 +38,8 @@ class Watch:
         self._status = status
         self._writer_ticks = -1
         self._writer_moved_at = clock.monotonic()
+        self._turns_missed = 0
+        self._turns_told_at = float("-inf")
 
     def stalled(self) -> list[str]:
         """Name the loops that have not come round in time."""
@@ -68,6 +70,21 @@ class Watch:
             if stalled and stalled != said:
                 _log.error("watch.stalled", loops=stalled)
             said = stalled
+            self._tell_missed_turns()
             if not stalled and interval_seconds is not None:
                 systemd.notify_watchdog()
                 systemd.notify_status(self._status())
+
+    def _tell_missed_turns(self) -> None:
+        """Log, once a minute at most, that commits went on without waiting for their turn."""
+        count, reason = self._writer.turns_missed
+        now = self._clock.monotonic()
+        if count > self._turns_missed and now - self._turns_told_at >= TURNS_TOLD_SECONDS:
+            _log.warning(
+                "writer.turns_missed",
+                times=count - self._turns_missed,
+                reason=reason,
+                hint="Nothing is lost; a writer may have to wait longer than others. Look for a "
+                "command or a process of streamer that stands still: fuser -v writer.lock",
+            )
+            self._turns_missed, self._turns_told_at = count, now

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -84,13 +85,28 @@ def change_database(config: Config, work: Callable[[Connection], T]) -> T:
     connection = sqlite.open_writer(config.database_path)
     try:
         _require_this_schema(connection)
-        with turns.beside_the_service(config.database_path.parent):
-            result = _transact(connection, work)
+        result = _transact_in_turn(connection, work, config.database_path.parent)
     except sqlite.Error as error:
         raise sqlite.map_error(error) from error
     finally:
         connection.close()
     return result
+
+
+def _transact_in_turn(connection: Connection, work: Callable[[Connection], T], data_dir: Path) -> T:
+    """Do ``work`` in a transaction; each try at the lock is a turn, so others get theirs between.
+
+    SQLite's own waiting is unfair beside a busy service, and another program may have the lock.
+    """
+    for _ in range(_LOCK_TRIES - 1):
+        with turns.beside_the_service(data_dir), suppress(_NotYet):
+            return _transact(connection, work)
+    with turns.beside_the_service(data_dir):
+        return _transact(connection, work)
+
+
+class _NotYet(StoreBusy):
+    """The transaction could not begin, since another one runs."""
 
 
 def _transact(connection: Connection, work: Callable[[Connection], T]) -> T:
@@ -136,16 +152,13 @@ def _require_this_schema(connection: Connection) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Take the write lock; SQLite's own waiting is unfair beside a busy service, so try again."""
-    for _ in range(_LOCK_TRIES - 1):
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite.OperationalError as error:
-            if not isinstance(sqlite.map_error(error), StoreBusy):
-                raise
-        else:
-            return
-    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite.OperationalError as error:
+        mapped = sqlite.map_error(error)
+        if isinstance(mapped, StoreBusy):
+            raise _NotYet(str(mapped), hint=mapped.hint) from error
+        raise
 
 
 def require_limit(limit: int) -> None:

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -27,14 +27,24 @@ from streamer.cli.common import load_config
 from streamer.clock import SystemClock
 from streamer.config.generated import SIGNING_KEY_FILE, ensure_generated_key
 from streamer.config.load import Loaded
+from streamer.config.model import Config
 from streamer.config.secrets import Secrets, resolve_all
 from streamer.core.errors import StreamerError
-from streamer.core.intervals import START_SECONDS_MAX
+from streamer.core.intervals import (
+    COMPANION_END_SECONDS,
+    ORPHANED_SECONDS,
+    START_SECONDS_MAX,
+)
 from streamer.observe import log
 from streamer.store import lockfile
 from streamer.store.connection import connect_reader
 
 _log = structlog.get_logger("streamer.service")
+
+_ORPHANS = (
+    "They answer the calls that they have, and end. If they do not, they hang: end them with "
+    "`kill -9`; nothing that was answered 200 is lost by that."
+)
 
 
 def run(config: Path | None) -> None:
@@ -71,7 +81,7 @@ def _serve(config: Path | None, loaded: Loaded, signals: Signals) -> bool:
     new_key = _first_key(loaded)
     secrets = resolve_all(settings, os.environ)
     clock = SystemClock()
-    with lockfile.hold(settings.database_path.parent) as lock:
+    with _hold(settings) as lock:
         systemd.notify_status("preparing the database")
         systemd.notify_extend_timeout(START_SECONDS_MAX)
         prepared = prepare_database(settings, now=clock.now())
@@ -95,6 +105,21 @@ def _serve(config: Path | None, loaded: Loaded, signals: Signals) -> bool:
             listening.close()
             for one in made:
                 one.end()
+
+
+def _hold(settings: Config) -> AbstractContextManager[int]:
+    """Take the data directory, once nobody is left of a service whose main process is gone."""
+    server = settings.server
+    seconds = server.lame_duck_seconds + server.graceful_seconds + COMPANION_END_SECONDS
+    seconds = max(ORPHANED_SECONDS, seconds)
+
+    def tell(holder: str) -> None:
+        _log.warning("service.waits_for_orphans", seconds=seconds, holder=holder, hint=_ORPHANS)
+        systemd.notify_status(f"waiting for {holder}")
+        systemd.notify_extend_timeout(seconds + ORPHANED_SECONDS)
+
+    data_dir = settings.database_path.parent
+    return lockfile.hold(data_dir, orphans_seconds=seconds, on_wait=tell)
 
 
 async def _run(

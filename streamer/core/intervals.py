@@ -169,12 +169,21 @@ COMPANION_REPORT_SECONDS = 1.0
 """How often a further process tells its counts and alarms, and that it is alive."""
 
 COMPANION_SILENCE_SECONDS = 15.0
-"""A further process that has reported nothing for this long hangs."""
+"""A further process that has reported nothing for this long, or only that its loops stand still,
+hangs, and is killed."""
 
 COMPANION_END_SECONDS = 6.0
 """What a further process may take to end beyond the configured seconds: for calls that were on
 their way, for those that were cancelled, and for its last commit. Then it is killed."""
 
 ORPHANED_SECONDS = 30.0
-"""How long a start waits for the other processes of a service whose main process was killed: they
-still answer the calls that they have."""
+"""How long a start waits at least for the other processes of a service whose main process was
+killed: they still answer the calls that they have, for which the configuration may allow longer."""
+
+TURNS_TOLD_SECONDS = 60.0
+"""How long the log says nothing more about turns that were missed, once it has."""
+
+TURN_WAIT_SECONDS = 1.0
+"""How long a writer waits for its turn, where several processes write; then it goes on without one.
+A line of slow commits must fit in, and it must fit, with SQLite's own wait, in the seconds that are
+left for the last commit."""

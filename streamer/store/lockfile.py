@@ -6,7 +6,9 @@ The number of the process is in it for people, and for whoever finds that it is
 gone and the directory still held: a service of several processes hands the lock
 on to all of them, and whatever kills the main one, the others may live on for
 some seconds, to answer the calls that they have. Nothing may take the database
-away from under them, so they are waited for.
+away from under them, so they are waited for. The kernel tells who took a lock,
+which is the one that is gone; who has inherited it is found by the files that
+processes have open.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from streamer.core.errors import StoreError
@@ -28,19 +30,21 @@ _PAUSE_SECONDS = 0.02
 
 
 @contextmanager
-def hold(data_dir: Path) -> Iterator[int]:
+def hold(
+    data_dir: Path,
+    *,
+    orphans_seconds: float = ORPHANED_SECONDS,
+    on_wait: Callable[[str], None] = lambda holder: None,
+) -> Iterator[int]:
     """Keep a data directory to this process; raises `StoreError` when another one has it.
 
-    Gives the descriptor: a process that inherits it holds the directory, too.
+    Gives the descriptor: a process that inherits it holds the directory, too. Waits
+    ``orphans_seconds`` for processes of a service whose main process is gone, and says so once.
     """
     descriptor = _open(data_dir)
     try:
-        if not _lock(descriptor):
-            holder = _holder(descriptor)
-            raise StoreError(
-                f"{data_dir} is in use by {holder}",
-                hint="Stop the service first, such as with `systemctl stop streamer`.",
-            )
+        if not _lock(descriptor, orphans_seconds, on_wait):
+            raise _in_use(data_dir, descriptor)
         _write_number(descriptor, data_dir)
         yield descriptor
     finally:
@@ -87,17 +91,31 @@ def _unreachable(data_dir: Path, error: OSError) -> StoreError:
     )
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int, orphans_seconds: float, on_wait: Callable[[str], None]) -> bool:
     for _ in range(_TRIES):
         if _take(descriptor, fcntl.LOCK_EX):
             return True
         time.sleep(_PAUSE_SECONDS)
-    until = time.monotonic() + ORPHANED_SECONDS
+    until = time.monotonic() + orphans_seconds
+    told = False
     while _is_orphaned(descriptor) and time.monotonic() < until:
         if _take(descriptor, fcntl.LOCK_EX):
             return True
+        if not told:
+            on_wait(_holder(descriptor))
+            told = True
         time.sleep(_PAUSE_SECONDS)
     return False
+
+
+def _in_use(data_dir: Path, descriptor: int) -> StoreError:
+    hint = "Stop the service first, such as with `systemctl stop streamer`."
+    if _is_orphaned(descriptor):
+        hint = (
+            "They should have ended by themselves, so they hang; end them with `kill -9`. "
+            f"`fuser -v {data_dir / FILE_NAME}` names them, too."
+        )
+    return StoreError(f"{data_dir} is in use by {_holder(descriptor)}", hint=hint)
 
 
 def _take(descriptor: int, operation: int) -> bool:
@@ -124,7 +142,26 @@ def _is_orphaned(descriptor: int) -> bool:
 
 def _holder(descriptor: int) -> str:
     number = _number(descriptor)
-    return "another process" if number is None else f"process {number}"
+    if number is None:
+        return "another process"
+    if not _is_orphaned(descriptor):
+        return f"process {number}"
+    heirs = ", ".join(map(str, _openers(descriptor)))
+    named = f" ({heirs})" if heirs else ""
+    return f"processes that process {number} has started{named}; it is gone itself"
+
+
+def _openers(descriptor: int) -> list[int]:
+    """Return who else has the file open, of those whom this user may look at."""
+    ours = os.fstat(descriptor)
+    found: set[int] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            for link in (process / "fd").iterdir():
+                with suppress(OSError):  # closed meanwhile
+                    if os.path.samestat(link.stat(), ours):
+                        found.add(int(process.name))
+    return sorted(found - {os.getpid()})
 
 
 def _number(descriptor: int) -> int | None:

@@ -67,6 +67,7 @@ __all__ = [
 ]
 
 _THE_FILE = "the file"
+_INCREMENTAL = 2
 
 # SQLite's primary result codes; an extended one has more in its upper bytes.
 _LOCKED = {5, 6}  # BUSY, LOCKED
@@ -107,7 +108,9 @@ def open_writer(path: Path) -> Connection:
     _make_private(path)
     connection = _connect(f"file:{_quote(path)}?mode=rw", named=str(path))
     try:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only bites on a new file
+        # Only bites on a new file; on any other it would be a transaction, and wait for the lock.
+        if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _require(connection, "journal_mode = WAL", "journal_mode", "wal")
         _require(connection, "synchronous = FULL", "synchronous", 2)
         _require(connection, "secure_delete = ON", "secure_delete", 1)

@@ -145,7 +145,8 @@ class Writer:
         """Do as `do` does, but give up when no transaction can be had within some seconds.
 
         Work that is in a transaction by then is waited for, which ends soon: SQLite waits
-        ``BUSY_TIMEOUT_MILLISECONDS`` for a lock, and no longer.
+        ``BUSY_TIMEOUT_MILLISECONDS`` for a lock and a turn ``TURN_WAIT_SECONDS`` to come, and
+        no longer.
 
         Raises:
             StoreBusy: the time is over; the work was not done, and will not be.
@@ -176,6 +177,11 @@ class Writer:
 
     def _in_turn(self, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
         return work if self._turns is None else partial(self._turns.during, work)
+
+    @property
+    def turns_missed(self) -> tuple[int, str]:
+        """Return how often there was no turn to be had, and why not, the last time."""
+        return (0, "") if self._turns is None else (self._turns.missed, self._turns.missed_because)
 
     def stop(self) -> None:
         """Commit what is queued, then let `run` return."""

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from streamer.app import companions
 from streamer.app.channel import (
+    Channel,
     Failed,
     FromCompanion,
     Leave,
     Room,
+    Serve,
     Start,
     Stored,
     ToCompanion,
@@ -37,7 +43,7 @@ from streamer.observe.board import Board
 from streamer.store import lockfile
 from streamer.store.writer import Writer
 from tests.store.writing import running
-from tests.support.processes import POLL_SECONDS
+from tests.support.processes import POLL_SECONDS, REPOSITORY
 
 pytestmark = pytest.mark.anyio
 
@@ -122,8 +128,13 @@ async def _nowhere(scope: object, receive: object, send: object) -> None:
 
 
 @asynccontextmanager
-async def gathered(directory: Path) -> AsyncIterator[Gathering]:
-    """Run a companion that is ready; it is told to leave in the end."""
+async def gathered(
+    directory: Path, meanwhile: Callable[[Gathering], None] = lambda gathering: None
+) -> AsyncIterator[Gathering]:
+    """Run a companion that is ready; it is told to leave in the end.
+
+    ``meanwhile`` is called when it has been made, and nothing was said to it yet.
+    """
     path = directory / "streamer.db"
     listener = socket.create_server(("127.0.0.1", 0))
     with listener, lockfile.hold(directory) as lock:
@@ -132,10 +143,12 @@ async def gathered(directory: Path) -> AsyncIterator[Gathering]:
             async with running(path) as writer, anyio.create_task_group() as tasks:
                 gathering = Gathering(made, writer)
                 gathering.companions.begin(tasks, start_of(path))
+                meanwhile(gathering)
                 await gathering.companions.gather()
                 yield gathering
                 gathering.companions.leave()
                 await gathering.companions.end(10)
+                tasks.cancel_scope.cancel()
         finally:
             for one in made:
                 one.end()
@@ -151,6 +164,76 @@ async def test_one_that_says_nothing_any_more_is_named_to_the_watchdog(tmp_path:
         os.kill(pid, signal.SIGCONT)
         await gathering.until_stalled([])
     assert not gathering.ending.failed
+
+
+async def test_one_that_says_nothing_for_longer_is_killed_and_all_end(tmp_path: Path) -> None:
+    with capture_logs() as said:
+        async with gathered(tmp_path) as gathering:
+            [pid] = gathering.companions.pids
+            os.kill(pid, signal.SIGSTOP)
+            gathering.clock.seconds_on += COMPANION_SILENCE_SECONDS * 10
+            with anyio.fail_after(15):
+                await gathering.ending.wait()
+            assert gathering.ending.reason == "ingest process 2 failed"
+            assert gathering.made[0].process.returncode == -signal.SIGKILL
+    [hangs] = [line for line in said if line["event"] == "companion.hangs"]
+    assert (hangs["process"], hangs["pid"]) == (2, pid)
+    assert hangs["reason"] == "it reports nothing"
+
+
+async def test_one_that_has_ended_as_it_was_told_is_not_missed(tmp_path: Path) -> None:
+    async with gathered(tmp_path) as gathering:
+        gathering.companions.leave()
+        await gathering.companions.end(10)
+        gathering.clock.seconds_on += COMPANION_SILENCE_SECONDS * 10
+        assert gathering.watch.stalled() == []
+    assert not gathering.ending.failed
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Give what this process says to the other one, as it says it."""
+    every: list[object] = []
+    say = Channel.say
+
+    def listened(channel: Channel[object], message: ToCompanion | FromCompanion) -> None:
+        every.append(message)
+        say(channel, message)
+
+    monkeypatch.setattr(Channel, "say", listened)
+    return every
+
+
+async def test_a_reload_before_it_listens_is_told_once_it_does(
+    tmp_path: Path, said: list[object]
+) -> None:
+    changed = replace(TERMS, log_level="critical")
+    async with gathered(tmp_path, lambda gathering: gathering.companions.follow(changed)):
+        assert [type(one) for one in said] == [Start, Terms, Serve]
+        assert said[1] == changed
+
+
+async def test_it_does_not_begin_to_serve_what_is_to_end(
+    tmp_path: Path, said: list[object]
+) -> None:
+    async with gathered(tmp_path, lambda gathering: gathering.ending.ask("SIGTERM")):
+        pass
+    assert [type(one) for one in said] == [Start, Leave]
+
+
+async def test_what_fails_before_it_knows_how_to_log_goes_to_standard_error() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"\0\0\0\x04what")
+        command = [sys.executable, "-m", "streamer.app.companion", str(theirs.fileno()), "0"]
+        done = await anyio.run_process(
+            command,
+            check=False,
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert json.loads(done.stderr)["event"] == "service.failed"
 
 
 async def test_one_that_ends_by_itself_is_the_end_of_all(tmp_path: Path) -> None:

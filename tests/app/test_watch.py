@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from streamer.app.watch import Watch
-from streamer.core.intervals import WRITER_STALL_SECONDS
+from streamer.core.intervals import TURNS_TOLD_SECONDS, WRITER_STALL_SECONDS
+from streamer.store.turns import Turns
 from streamer.store.writer import Writer
 from tests.store.writing import locked, make, running
 from tests.support.manual_clock import ManualClock
@@ -68,6 +70,23 @@ async def test_a_writer_that_hangs_is_named(tmp_path: Path) -> None:
     clock.move(WRITER_STALL_SECONDS + 1)
     assert watch.stalled() == ["writer"]
     work.cancel()
+
+
+async def test_turns_that_were_missed_are_told_of_once_a_minute(tmp_path: Path) -> None:
+    clock = ManualClock()
+    turns = Turns(tmp_path, writers=2)
+    async with running(tmp_path / "streamer.db", turns=turns) as writer:
+        with capture_logs() as said:
+            watching = asyncio.ensure_future(_watch(clock, writer, {}).run(None))
+            began_at = clock.monotonic()
+            while clock.monotonic() < began_at + TURNS_TOLD_SECONDS * 2.5:
+                turns.missed, turns.missed_because = 10 + turns.missed, "Input/output error"
+                await asyncio.sleep(0)
+            watching.cancel()
+    told = [line for line in said if line["event"] == "writer.turns_missed"]
+    assert len(told) == 3
+    assert {line["reason"] for line in told} == {"Input/output error"}
+    assert 0 < sum(line["times"] for line in told) <= turns.missed
 
 
 @pytest.fixture

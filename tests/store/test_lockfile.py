@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,8 +93,31 @@ def test_whoever_starts_waits_for_those_whose_main_process_is_gone(
             main.stdin.close()
 
     monkeypatch.setattr("streamer.store.lockfile.time.sleep", wait)
-    with lockfile.hold(tmp_path):
+    told: list[str] = []
+    with lockfile.hold(tmp_path, on_wait=told.append):
         assert len(waits) >= 20
+    assert len(told) == 1
+    assert re.fullmatch(named(main), told[0])
+
+
+def named(main: subprocess.Popen[str]) -> str:
+    """Return what is said of those that a process has left behind, as a pattern."""
+    return rf"processes that process {main.pid} has started \(\d+\); it is gone itself"
+
+
+def test_those_who_do_not_end_are_named_and_what_to_do_about_them(
+    tmp_path: Path, main: subprocess.Popen[str]
+) -> None:
+    main.kill()
+    main.wait()
+    with (
+        pytest.raises(StoreError, match=f"in use by {named(main)}") as refused,
+        lockfile.hold(tmp_path, orphans_seconds=0.1),
+    ):
+        pass
+    assert "kill -9" in refused.value.hint
+    [heir] = re.findall(r"\((\d+)\)", str(refused.value))
+    assert "input()" in Path(f"/proc/{heir}/cmdline").read_text()
 
 
 @pytest.mark.parametrize("text", ["", "nobody", "-1", "0", "9" * 30, "1\n"])

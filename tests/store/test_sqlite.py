@@ -180,3 +180,10 @@ def test_errors_of_pythons_own_blame_nobody_else(db: Connection) -> None:
     with pytest.raises(OverflowError) as too_large:
         db.execute("SELECT ?", (2**64,))
     assert not sqlite.blames_store(too_large.value)
+
+
+def test_a_writer_is_opened_beside_one_that_has_the_lock(db: Connection, path: Path) -> None:
+    """A command waits for the lock once it has something to write, and tries again then."""
+    db.execute("BEGIN IMMEDIATE")
+    with closing(sqlite.open_writer(path)) as other:
+        assert other.execute("PRAGMA auto_vacuum").fetchone()[0] == 2

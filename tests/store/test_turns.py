@@ -1,6 +1,7 @@
 """Writers of several processes take turns, and none is kept waiting by one that is always quicker.
 
-Nothing here is timed: the lock file says how many have taken a place in the line.
+Nothing here is timed: the lock file says how many have taken a place in the line, and a wait that
+is to have an end ends at once, while any other takes as long as it has to.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -28,16 +30,25 @@ from tests.support.processes import REPOSITORY, eventually
 TAKE_TURNS = """
 import sys
 from pathlib import Path
-from streamer.store import sqlite
+from streamer.store import turns
 from streamer.store.turns import Turns
 
 def say_and_wait(db):
-    print("mine", flush=True)
+    print("without" if mine.missed else "mine", flush=True)
     return sys.stdin.readline()
 
+turns.TURN_WAIT_SECONDS = 60
 mine = Turns(Path(sys.argv[1]), writers=2)
 while mine.during(say_and_wait, None):
     pass
+"""
+
+LOCK_THE_NUMBER = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX, 1, 0)
+    print("mine", flush=True)
+    sys.stdin.readline()
 """
 
 WRITE = """
@@ -87,8 +98,8 @@ def tickets(data_dir: Path) -> int:
 class Other:
     """A process that has one turn after the other, each until it is told to go on."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self.process = run(TAKE_TURNS, data_dir)
+    def __init__(self, path: Path, script: str = TAKE_TURNS) -> None:
+        self.process = run(script, path)
 
     def has_turn(self) -> None:
         """Wait until it has a turn that was not told of yet."""
@@ -105,6 +116,17 @@ class Other:
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
+
+
+@pytest.fixture(autouse=True)
+def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let this process wait for its turns as long as it has to; gives what changes that."""
+
+    def change(seconds: float) -> None:
+        monkeypatch.setattr(turns, "TURN_WAIT_SECONDS", seconds)
+
+    change(60)
+    return change
 
 
 @pytest.fixture
@@ -243,15 +265,95 @@ def test_a_file_full_of_nonsense_is_a_number_like_any_other(tmp_path: Path) -> N
     mine.close()
 
 
-def test_where_no_turn_can_be_had_it_is_said_so(
+def test_where_no_turn_can_be_had_the_work_is_done_without_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = Turns(tmp_path, writers=2)
-    with closing(sqlite.open_in_memory()) as db, pytest.raises(StoreError, match="no turn"):
-        monkeypatch.setattr("fcntl.lockf", refuse)
-        mine.during(lambda db: None, db)
+    with closing(sqlite.open_in_memory()) as db, monkeypatch.context() as broken:
+        broken.setattr("fcntl.lockf", refuse)
+        assert [mine.during(lambda db: "done", db) for _ in range(2)] == ["done"] * 2
+    assert (mine.missed, mine.missed_because) == (2, "No locks available")
     mine.close()
 
 
 def refuse(*_: object) -> None:
     raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+@pytest.mark.parametrize("function", ["os.pread", "os.pwrite"])
+def test_a_number_that_cannot_be_raised_leaves_nobody_waiting(
+    tmp_path: Path, more: Callable[[], Other], monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    """Neither the next one, which takes the same ticket, nor the one that it happened to."""
+    mine = Turns(tmp_path, writers=2)
+    with closing(sqlite.open_in_memory()) as db:
+        with monkeypatch.context() as broken:
+            broken.setattr(function, refuse)
+            mine.during(lambda db: None, db)
+        assert mine.missed == 1
+        other = more()
+        other.has_turn()
+        other.process.kill()
+        mine.during(lambda db: None, db)
+        assert mine.missed == 1
+    mine.close()
+
+
+def test_a_turn_that_does_not_end_is_waited_for_once_and_not_for_ever(
+    tmp_path: Path, more: Callable[[], Other], wait: Callable[[float], None]
+) -> None:
+    """Whoever goes on without keeps the place in the line, so those behind come in order."""
+    mine = Turns(tmp_path, writers=3)
+    stopped = more()
+    stopped.has_turn()
+    os.kill(stopped.process.pid, signal.SIGSTOP)
+    behind: list[Other] = []
+
+    def work(db: sqlite.Connection) -> None:
+        behind.append(more())
+        # Read by another process: closing the file here would end this process's locks on it.
+        number = ["cat", str(tmp_path / FILE_NAME)]
+        eventually(lambda: subprocess.check_output(number)[0] == 3, "it stands in the line")
+        assert not behind[0].has_said_more()
+
+    wait(0.01)
+    with closing(sqlite.open_in_memory()) as db:
+        mine.during(work, db)
+        assert (mine.missed, mine.missed_because) == (1, "somebody has theirs for too long")
+        behind[0].has_turn()
+        behind[0].process.kill()
+        wait(60)
+        mine.during(lambda db: None, db)
+        assert mine.missed == 1, "the next ticket is not behind the one that stands still"
+    mine.close()
+
+
+def test_one_that_stands_still_while_it_takes_a_ticket_stops_nobody(
+    tmp_path: Path, wait: Callable[[float], None]
+) -> None:
+    mine = Turns(tmp_path, writers=2)
+    stopped = Other(tmp_path / FILE_NAME, LOCK_THE_NUMBER)
+    stopped.has_turn()
+    wait(0.01)
+    with closing(sqlite.open_in_memory()) as db:
+        assert mine.during(lambda db: "done", db) == "done"
+    assert mine.missed == 1
+    stopped.process.communicate("")
+    mine.close()
+
+
+def test_tickets_beyond_a_number_that_was_set_back_are_left_to_those_who_have_them(
+    tmp_path: Path, more: Callable[[], Other]
+) -> None:
+    other = more()
+    other.has_turn()
+    (tmp_path / FILE_NAME).write_bytes(bytes(8))
+    mine = Turns(tmp_path, writers=2)
+    with closing(sqlite.open_in_memory()) as db:
+        thread = threading.Thread(target=mine.during, args=(lambda db: None, db))
+        thread.start()
+        eventually(lambda: tickets(tmp_path) == 2, "it stands behind the other one")
+        other.go_on()
+        thread.join(10)
+    assert mine.missed == 0
+    mine.close()

@@ -12,22 +12,29 @@ from streamer.clock import SystemClock
 from streamer.core.errors import StoreError
 from streamer.store import sqlite
 from streamer.store.sqlite import Connection
+from streamer.store.turns import Turns
 from streamer.store.writer import Writer
 from tests.store.build import ROOM, open_fresh
 
 
-def make(path: Path, *, queue_bytes: int = 2**20, queue_events: int = 100) -> Writer:
+def make(
+    path: Path,
+    *,
+    queue_bytes: int = 2**20,
+    queue_events: int = 100,
+    turns: Turns | None = None,
+) -> Writer:
     open_fresh(path).close()
     return Writer(
         path, SystemClock(), quarantine_bytes_max=ROOM, queue_bytes_max=queue_bytes,
-        queue_events_max=queue_events,
+        queue_events_max=queue_events, turns=turns,
     )  # fmt: skip
 
 
 @asynccontextmanager
-async def running(path: Path) -> AsyncIterator[Writer]:
+async def running(path: Path, turns: Turns | None = None) -> AsyncIterator[Writer]:
     """Run a writer, and see that it stops when it is asked to."""
-    writer = make(path)
+    writer = make(path, turns=turns)
     await writer.open()
     task = asyncio.create_task(writer.run())
     try:

@@ -159,9 +159,11 @@ def test_the_death_of_one_ends_all_and_answers_the_calls_of_the_rest(pair: Pair)
     assert pair.installation.query(EVENT_IDS) == [("event-1",)]
 
 
-def test_when_the_main_one_is_killed_the_other_answers_its_calls_and_ends(pair: Pair) -> None:
+def test_when_the_main_one_is_killed_the_other_answers_its_calls_and_ends(
+    installation: Installation,
+) -> None:
     """Until it has ended, nobody else gets the data directory, and whoever starts waits."""
-    installation = pair.installation
+    pair = Pair(installation, "graceful_seconds = 30")
     with ExitStack() as held:
         with pair.taken_by(pair.other_pid):
             finish = held.enter_context(half_sent(installation, body(1)))
@@ -170,6 +172,9 @@ def test_when_the_main_one_is_killed_the_other_answers_its_calls_and_ends(pair: 
         following = installation.start()
         eventually(lambda: lines(installation, "companion.orphaned"), "it is noticed")
         assert lockfile.is_held(installation.data_dir)
+        [waits] = eventually(lambda: lines(installation, "service.waits_for_orphans"), "it waits")
+        assert f"({pair.other_pid})" in waits["holder"]
+        assert waits["seconds"] >= 36, "as long as the others may take"
         assert len(lines(installation, "service.started")) == 1, "the next one waits"
         finish()
     eventually(lambda: is_gone(pair.other_pid), "it ends")
