@@ -42,7 +42,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         EngineName,
         Meta(
             description="The HTTP server, of both listeners. `uvicorn` takes a fraction of the CPU "
-            "and needs the extra of that name."
+            "and needs the extra of that name; it refuses some calls that the other takes, none of "
+            "them a genuine sender's (decision 0023)."
         ),
         RESTART,
     ] = "hypercorn"

@@ -35,8 +35,8 @@ it."""
 # One request.
 
 HEADER_BYTES_MAX = 16 * KIB
-"""All headers of a request together. Customer.io sends under 1 KiB; common proxies stop at 8 KiB
-to 16 KiB."""
+"""The head of a request, from its method to its last header. Customer.io sends under 1 KiB; common
+proxies stop at 8 KiB to 16 KiB."""
 
 PAGE_BODY_BYTES_MAX = 64 * KIB
 """No page wants a body; this much of one is read so that it can be refused politely."""

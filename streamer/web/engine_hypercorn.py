@@ -27,10 +27,11 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Event, Updated
+from hypercorn.events import Closed, Event, Updated
 from hypercorn.protocol.h11 import H11Protocol
 
 from streamer.core.limits import CONNECTION_REQUESTS_MAX, HEADER_BYTES_MAX, KEEP_ALIVE_SECONDS
+from streamer.web import heads
 from streamer.web.engine import Application
 
 
@@ -41,14 +42,13 @@ class PlainProtocol(H11Protocol):
         """Switch to no other protocol."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        if any(name == b"upgrade" for name, _ in request.headers):
-            request = h11.Request(
-                method=request.method,
-                target=request.target,
-                headers=[pair for pair in request.headers if pair[0] != b"upgrade"],
-                http_version=request.http_version,
-            )
-        await super()._create_stream(request)
+        try:
+            request = _as_served(request)
+        except heads.Refused as refused:
+            await self._send_error_response(refused.status)
+            await self.send(Closed())
+        else:
+            await super()._create_stream(request)
 
     async def _maybe_recycle(self) -> None:
         """End a stream whose application has answered, and let go whoever still brings it a body.
@@ -62,6 +62,18 @@ class PlainProtocol(H11Protocol):
             while not queue.empty():
                 queue.get_nowait()
         await super()._maybe_recycle()
+
+
+def _as_served(request: h11.Request) -> h11.Request:
+    """Return a request by its path and without an upgrade; raise `heads.Refused` for some."""
+    version = request.http_version.decode()
+    headers = list(request.headers)
+    heads.check(request.method, request.target, version, headers)
+    path = heads.path_of(request.target)
+    kept = [pair for pair in headers if pair[0] != b"upgrade"]
+    if path == request.target and len(kept) == len(headers):
+        return request
+    return h11.Request(method=request.method, target=path, headers=kept, http_version=version)
 
 
 hypercorn.protocol.H11Protocol = PlainProtocol  # type: ignore[attr-defined]  # not exported

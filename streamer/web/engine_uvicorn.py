@@ -23,6 +23,7 @@ import logging
 import socket
 from collections.abc import Collection
 from email.utils import formatdate
+from enum import Enum
 from typing import Any, cast
 
 import httptools
@@ -53,6 +54,15 @@ _FAILED: Any = {
 _NO_BODY: Any = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
+class Ear(Enum):
+    """What is still made of what a sender writes on a connection."""
+
+    OPEN = "requests are read"
+    ENDED = "the sender has ended its half"
+    DEAF = "nothing is read any more: what came cannot be understood, or was the last"
+    LINGERING = "all is said, and the sender is given the time to read it"
+
+
 class State(ServerState):
     """What the connections of one listener share."""
 
@@ -81,6 +91,8 @@ class UvicornConnection(HttpToolsProtocol):
 
     def __init__(self, config: Config, state: State, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(config, state, {}, loop)
+        # Otherwise what comes behind a last request would be swallowed without a word.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
         self.logger = logging.getLogger("streamer.server")
         self.access_log = False
         self.tasks: set[asyncio.Task[None]] = set()
@@ -90,12 +102,7 @@ class UvicornConnection(HttpToolsProtocol):
         self._requests = 0
         self._unread_bytes = 0
         """Bytes that came since something of a request was complete."""
-        self._ended = False
-        """The sender has ended its half."""
-        self._deaf = False
-        """Nothing is read any more: what came cannot be understood."""
-        self._lingers = False
-        """The sender is given the time to read that."""
+        self._ear = Ear.OPEN
         self._lost = loop.create_future()
 
     async def serve(self) -> None:
@@ -113,7 +120,7 @@ class UvicornConnection(HttpToolsProtocol):
 
     def leave(self) -> None:
         """Close it as soon as it is idle."""
-        if not self._lingers:
+        if self._ear is not Ear.LINGERING:
             self.shutdown()
 
     def close_idle(self) -> None:
@@ -141,21 +148,21 @@ class UvicornConnection(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn answers nobody who has ended
         """Answer what is complete; True keeps our half of the connection open for that."""
-        self._ended = True
+        self._ear = Ear.ENDED
         if self._is_incomplete():
             self._drop_newest()
         return self._is_answering()
 
     def _rest(self) -> None:
         """Wait for the next request, or end."""
-        if self._ended or self._deaf or self.server_state.leaving:
+        if self._ear is not Ear.OPEN or self.server_state.leaving:
             self._close()
         else:
             self.idle_since = self.loop.time()
             self.flow.resume_reading()
 
     def _close(self) -> None:
-        if not self._lingers:
+        if self._ear is not Ear.LINGERING:
             self.transport.close()
 
     def _give_up(self) -> None:
@@ -178,7 +185,7 @@ class UvicornConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; an upgrade stops the parser behind the head, which is then read without it."""
-        if self._deaf:
+        if self._ear is not Ear.OPEN:
             return
         self._unread_bytes += len(data)
         try:
@@ -206,12 +213,14 @@ class UvicornConnection(HttpToolsProtocol):
             return
         if len(self.pipeline) >= REQUESTS_WAITING_MAX:
             raise Refused(503)
-        heads.check(self.parser.get_http_version(), self.headers)
+        parser = self.parser
+        heads.check(parser.get_method(), self.url, parser.get_http_version(), self.headers)
         self.url = heads.path_of(self.url)
         self.idle_since = None
         self.server_state.date(self.loop.time())
         super().on_headers_complete()
         self.headers = []  # for the trailers, which are no headers
+        self._heed_trailers(False)
         self._requests += 1
         if self._requests >= CONNECTION_REQUESTS_MAX or self.server_state.leaving:
             self.cycle.keep_alive = False
@@ -226,10 +235,24 @@ class UvicornConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End a request."""
+        """End a request, which may have its answer already."""
         self._unread_bytes = 0
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
+        if self.parser.should_upgrade():
+            return
+        self._heed_trailers(True)
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+        if not self.parser.should_keep_alive():  # which a trailer, too, may have said
+            self.cycle.keep_alive = False
+            self._ear = Ear.DEAF
+        if self.cycle.response_complete:
+            self._rest()
+
+    def _heed_trailers(self, heed: bool) -> None:
+        """Let trailers name a length or a coding, which is then not that of the body."""
+        self.parser.set_dangerous_leniencies(
+            lenient_chunked_length=not heed, lenient_transfer_encoding=not heed
+        )
 
     # What cannot be read
 
@@ -237,31 +260,32 @@ class UvicornConnection(HttpToolsProtocol):
         cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
         if isinstance(cause, Refused):
             return cause.status
-        if cause is error:
+        if isinstance(cause, httptools.HttpParserError):  # of the target, or of all of it
             return 400
         self.logger.error("Error in reading a request", exc_info=cause)
         return 503
 
     def _refuse(self, status: int) -> None:
         """Read no more; those whose requests were complete are answered first."""
-        self._deaf = True
-        answered = False
+        if self.transport.is_closing():
+            return
+        self._ear = Ear.DEAF
+        answered = self._is_incomplete() and self.cycle.response_started
         if self._is_incomplete():
-            answered = self.cycle.response_started
             self._drop_newest()
         if self._is_answering():
             self.cycle.keep_alive = False
         else:
-            self._linger(b"" if answered else self._refusal(status))
+            self._end_our_half(b"" if answered else self._refusal(status))
 
     def _refusal(self, status: int) -> bytes:
         self.server_state.date(self.loop.time())
         headers = [*self.server_state.default_headers, *_FAILED["headers"]]
         return STATUS_LINE[status] + b"".join(b"%b: %b\r\n" % pair for pair in headers) + b"\r\n"
 
-    def _linger(self, farewell: bytes) -> None:
-        """End our half only: an end of both could cost the sender what it has not read yet."""
-        self._lingers = True
+    def _end_our_half(self, farewell: bytes) -> None:
+        """Leave the other half: an end of both could cost the sender what it has not read yet."""
+        self._ear = Ear.LINGERING
         self.idle_since = None
         self.transport.write(farewell)
         self.transport.write_eof()
@@ -314,8 +338,16 @@ class UvicornConnection(HttpToolsProtocol):
             return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        elif self.cycle.more_body:
+            self.flow.resume_reading()
+            self.loop.call_later(LINGER_SECONDS, self._close_unless_complete, self.cycle)
         else:
             self._rest()
+
+    def _close_unless_complete(self, answered: RequestResponseCycle) -> None:
+        """Wait no longer for the rest of a request that has its answer."""
+        if answered.more_body:
+            self._close()
 
 
 class UvicornEngine:

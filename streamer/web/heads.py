@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from streamer.core.limits import HEADER_BYTES_MAX
 
 _BLANKS = (b" ", b"\t")
+_FRAME_BYTES = len(b"  HTTP/1.1\r\n\r\n")
+"""What a head consists of besides method, target and headers."""
 
 Header = tuple[bytes, bytes]
 """Name, in lower case, and value."""
@@ -25,14 +27,17 @@ class Refused(Exception):
         self.status = status
 
 
-def check(http_version: str, headers: list[Header]) -> None:
+def check(method: bytes, target: bytes, http_version: str, headers: list[Header]) -> None:
     """Refuse a head that is too large, or leaves open whom it is for or where its body ends.
 
-    Blanks at the end of a value, which are no part of it, are taken off in place.
+    The size is that of the whole head, so that it is the same whether a parser saw the head grow
+    or found it complete. Blanks at the end of a value, which are no part of it, are taken off in
+    place.
     """
     if http_version not in {"1.0", "1.1"}:
         raise Refused(400)
-    hosts = size = 0
+    hosts = 0
+    size = len(method) + len(target) + _FRAME_BYTES
     for index, (name, value) in enumerate(headers):
         size += len(name) + len(value) + 4  # the colon, the blank and the line's end
         if value[-1:] in _BLANKS:
@@ -61,7 +66,8 @@ def path_of(target: bytes) -> bytes:
     scheme, _, rest = target.partition(b"://")
     if scheme.lower() not in {b"http", b"https"}:
         raise Refused(400)
-    return b"/" + rest.partition(b"/")[2]
+    authority, question, query = rest.partition(b"?")
+    return b"/" + authority.partition(b"/")[2] + question + query
 
 
 def without_upgrade(

@@ -6,10 +6,12 @@ something. What is refused leaves nothing behind.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 
 import pytest
 
+from streamer.core.limits import HEADER_BYTES_MAX
 from tests.ingest.harness import Ingest
 from tests.support.raw_http import Answer, Header, call, chunk, connect, head, signature
 
@@ -71,6 +73,20 @@ async def test_however_the_target_is_written_it_is_the_same_path(ingest: Ingest,
 async def test_health_too_is_found_under_its_whole_url(ingest: Ingest) -> None:
     found = await answers_to(ingest, head([], "GET", "http://localhost/livez"))
     assert statuses(found) == [200]
+
+
+async def test_a_query_is_not_taken_for_a_path(ingest: Ingest) -> None:
+    found = await answers_to(ingest, head([], "GET", "http://localhost?x=/livez"))
+    assert statuses(found) == [404]
+
+
+@pytest.mark.parametrize("target", ["?", "?/livez", "//[", "http://[::1/livez", "http://h:x/livez"])
+async def test_a_target_that_makes_no_sense_is_the_senders_fault(
+    ingest: Ingest, target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    [answer] = await answers_to(ingest, head([], "GET", target))
+    assert answer.status in {200, 400, 404}
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
@@ -280,6 +296,29 @@ async def test_headers_that_do_not_end_are_cut_off(ingest: Ingest, path: str) ->
         assert await sender.rest() == b""
 
 
+@pytest.mark.parametrize("target_bytes", [17_000, 70_000])
+@pytest.mark.parametrize("missing", [0, 3], ids=["whole", "all but its end"])
+async def test_a_target_counts_to_the_size_of_its_head(
+    ingest: Ingest, target_bytes: int, missing: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = head([], "GET", "/livez?" + "a" * target_bytes)
+    async with connect(ingest.address) as sender:
+        answer = await sender.ask(request[: len(request) - missing])
+    assert (answer.status, answer.closes) == (431, True)
+    assert not caplog.records
+
+
+async def test_a_head_of_the_largest_size_is_served_however_it_is_cut(ingest: Ingest) -> None:
+    empty = head([], "GET", "/livez?")
+    request = head([], "GET", "/livez?" + "a" * (HEADER_BYTES_MAX - len(empty)))
+    for end in (0, len(request) - 1, 10):
+        async with connect(ingest.address) as sender:
+            await sender.send(request[:end])
+            for _ in range(10):
+                await asyncio.sleep(0)  # the server reads that
+            assert (await sender.ask(request[end:])).status == 200
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("path", [PATH, "/livez", "/nothing"])
 async def test_no_answer_names_the_server(ingest: Ingest, path: str, method: str) -> None:
@@ -315,6 +354,43 @@ async def test_a_signature_in_a_trailer_is_none(ingest: Ingest) -> None:
     data = head([at, ("Transfer-Encoding", "chunked")]) + chunk(BODY) + trailers
     assert statuses(await answers_to(ingest, data)) == [401]
     assert ingest.is_empty()
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    [
+        "Content-Length: 9", "Content-Length: 0", "Transfer-Encoding: chunked", "Host: other",
+        "Connection: Upgrade\r\nUpgrade: h2c", "Connection: keep-alive",
+    ],
+)  # fmt: skip
+async def test_a_trailer_says_nothing_about_the_call_or_the_next(
+    ingest: Ingest, trailer: str
+) -> None:
+    data = chunk(BODY) + b"0\r\n%b\r\n\r\n" % trailer.encode()
+    first = framed([("Transfer-Encoding", "chunked")], data)
+    assert statuses(await answers_to(ingest, first + call(OTHER))) == [200, 200]
+    assert ingest.bodies() == [BODY, OTHER]
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["in one piece", "one after the other"])
+async def test_a_call_behind_one_whose_trailer_ends_the_connection_is_not_left_waiting(
+    ingest: Ingest, pieces: int
+) -> None:
+    """It is answered, or the connection has been ended, and then nothing of it is stored."""
+    data = chunk(BODY) + b"0\r\nConnection: close\r\n\r\n"
+    first = framed([("Transfer-Encoding", "chunked")], data)
+    async with connect(ingest.address) as sender:
+        await sender.send(first + call(OTHER) * (pieces == 1))
+        answer = await sender.answer()
+        assert answer is not None
+        assert answer.status == 200
+        if pieces == 2 and not answer.closes:
+            await sender.send(call(OTHER))
+        following = None if answer.closes else await sender.answer()
+        if answer.closes:
+            assert await sender.rest() == b""
+    assert answer.closes or (following is not None and following.status == 200)
+    assert ingest.bodies() == ([BODY] if answer.closes else [BODY, OTHER])
 
 
 async def test_a_post_to_a_health_page_is_refused(ingest: Ingest) -> None:

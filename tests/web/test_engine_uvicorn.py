@@ -14,7 +14,7 @@ import pytest
 
 from streamer.core.limits import REQUESTS_WAITING_MAX
 from streamer.ingest.front import Application
-from streamer.web import heads
+from streamer.web import engine_uvicorn, heads
 from streamer.web.engine_uvicorn import UvicornEngine
 from tests.ingest.conftest import ENGINES
 from tests.ingest.harness import Engine, eventually, listen
@@ -205,6 +205,79 @@ async def test_what_belongs_to_a_body_and_never_ends_is_cut_off(
         await eventually(lambda: running.begun == 1)
         await sender.send(b"x" * 20_000)
         assert await answers(sender) == [(400, True)]
+
+
+@pytest.mark.parametrize("trailer", [b"Content-Length: 9", b"Transfer-Encoding: gzip"])
+async def test_what_a_trailer_may_name_is_still_no_framing_of_a_head(
+    running: Running, trailer: bytes
+) -> None:
+    first = chunked_head([], "/") + b"0\r\n" + trailer + b"\r\n\r\n"
+    both = head([("Transfer-Encoding", "chunked"), ("Content-Length", "0")], "POST", "/")
+    async with connect(running.address) as sender:
+        await sender.send(first + REQUEST + first + both + chunk(b""))
+        assert await answers(sender) == [(200, False), (200, False), (200, True)]
+        await sender.finish()
+    async with connect(running.address) as sender:
+        assert (await sender.ask(first)).status == 200
+        assert (await sender.ask(both + chunk(b""))).status == 400
+
+
+@pytest.mark.parametrize("upgrade", [False, True], ids=["by itself", "behind an upgrade"])
+async def test_a_last_request_is_the_last_and_says_so(running: Running, upgrade: bool) -> None:
+    """Even if it says so in a trailer only, and whichever parser read it."""
+    offer = head([("Connection", "Upgrade"), ("Upgrade", "websocket")], "GET", "/")
+    last = chunked_head([], "/") + b"0\r\nConnection: close\r\n\r\n"
+    async with connect(running.address) as sender:
+        await sender.send(offer * upgrade + last + REQUEST)
+        assert await answers(sender) == [(200, False)] * upgrade + [(200, True)]
+    assert running.begun == 1 + upgrade
+
+
+@pytest.fixture
+async def early(engine: Engine, tmp_path: Path) -> AsyncIterator[Address]:
+    """A server whose application answers before it has read anything."""
+
+    async def application(_scope: object, _receive: object, send: Send) -> None:
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serving(application, engine, tmp_path) as address:
+        yield address
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "status"), [(NONSENSE, 400), (head([("X", "x" * 400_000)])[:-2], 431)]
+)
+async def test_what_was_answered_before_it_was_complete_is_over_once_it_is(
+    early: Address, nonsense: bytes, status: int
+) -> None:
+    async with connect(early) as sender:
+        assert (await sender.ask(chunked_head([]) + chunk(b"x"))).status == 200
+        await sender.send(chunk(b"x" * 100_000) + chunk(b""))
+        assert (await sender.ask(head([], "GET", "/"))).status == 200
+        assert (await sender.ask(chunked_head([]) + chunk(b"x"))).status == 200
+        await sender.send(chunk(b""))
+        await sender.send(nonsense)
+        assert await answers(sender) == [(status, True)]
+
+
+async def test_the_rest_of_what_has_its_answer_is_not_waited_for_long(
+    early: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_uvicorn, "LINGER_SECONDS", 0.05)
+    async with connect(early) as sender:
+        assert (await sender.ask(chunked_head([]) + chunk(b"x"))).status == 200
+        assert await sender.rest() == b""
+
+
+async def test_a_last_request_that_had_its_answer_ends_the_connection_when_it_is_complete(
+    early: Address,
+) -> None:
+    async with connect(early) as sender:
+        assert (await sender.ask(chunked_head([]) + chunk(b"x"))).status == 200
+        await sender.send(b"0\r\nConnection: close\r\n\r\n" + REQUEST)
+        assert await sender.rest() == b""
 
 
 async def test_a_bug_in_the_reading_of_a_call_is_503(

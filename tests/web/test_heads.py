@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from streamer.core.limits import HEADER_BYTES_MAX
@@ -25,7 +27,7 @@ CHUNKED: Header = (b"transfer-encoding", b"chunked")
 )
 def test_what_can_be_read_in_one_way_only_is_served(version: str, headers: list[Header]) -> None:
     before = list(headers)
-    heads.check(version, headers)
+    heads.check(b"GET", b"/", version, headers)
     assert headers == before
 
 
@@ -47,21 +49,24 @@ def test_what_two_programs_could_read_differently_is_refused(
     version: str, headers: list[Header], status: int
 ) -> None:
     with pytest.raises(Refused) as refused:
-        heads.check(version, headers)
+        heads.check(b"GET", b"/", version, headers)
     assert refused.value.status == status
 
 
-def test_a_head_has_a_largest_size() -> None:
-    fits = [HOST, (b"x", b"y" * (HEADER_BYTES_MAX - 5 - len(HOST[0]) - len(HOST[1]) - 4))]
-    heads.check("1.1", fits)
-    with pytest.raises(Refused) as refused:
-        heads.check("1.1", [*fits, (b"", b"")])
-    assert refused.value.status == 431
+@pytest.mark.parametrize("filled", ["target", "headers"])
+def test_a_head_has_a_largest_size_whatever_fills_it(filled: str) -> None:
+    empty = b"PUT / HTTP/1.1\r\nhost: hooks.example.com\r\nx: \r\n\r\n"
+    for further, refused in ((0, False), (1, True)):
+        filling = b"y" * (HEADER_BYTES_MAX + further - len(empty))
+        target, value = (b"/" + filling, b"") if filled == "target" else (b"/", filling)
+        with pytest.raises(Refused) if refused else nullcontext() as found:
+            heads.check(b"PUT", target, "1.1", [HOST, (b"x", value)])
+        assert found is None or found.value.status == 431
 
 
 def test_blanks_behind_a_value_are_no_part_of_it() -> None:
     headers = [HOST, (b"x-cio-signature", b"ab \t "), (b"transfer-encoding", b"chunked\t")]
-    heads.check("1.1", headers)
+    heads.check(b"GET", b"/", "1.1", headers)
     assert headers == [HOST, (b"x-cio-signature", b"ab"), CHUNKED]
 
 
@@ -75,13 +80,17 @@ def test_blanks_behind_a_value_are_no_part_of_it() -> None:
         (b"http:///a", b"/a"),
         (b"http://host", b"/"),
         (b"http://", b"/"),
+        (b"http://host?a=/b", b"/?a=/b"),
+        (b"http://host/a?b=http://c/d", b"/a?b=http://c/d"),
     ],
 )
 def test_a_target_is_known_by_its_path(target: bytes, path: bytes) -> None:
     assert heads.path_of(target) == path
 
 
-@pytest.mark.parametrize("target", [b"*", b"a/b", b"host:443", b"ftp://host/a", b"/a#b", b""])
+@pytest.mark.parametrize(
+    "target", [b"*", b"a/b", b"host:443", b"ftp://host/a", b"/a#b", b"", b"?", b"?/a"]
+)
 def test_a_target_without_a_path_is_refused(target: bytes) -> None:
     with pytest.raises(Refused) as refused:
         heads.path_of(target)
